@@ -1,0 +1,1 @@
+"""sansheng: VAE, GAN, diffusion and flow models on your own data, compared fairly."""

@@ -1,0 +1,102 @@
+"""What a codec is: a person's records to tensors and back.
+
+The one constraint: `fit` sees the training split only, and everything it learns is in `to_json` and `arrays`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from torch import Tensor
+
+from sansheng.space import Space
+
+
+@dataclass(frozen=True)
+class Records:
+    """Decoded examples, in the form a person would hold them.
+
+    values: uint8 ``(N, H, W, C)`` for images, float ``(N, D)`` for arrays and points, a DataFrame for a table,
+    a list of strings for text. labels: what else is known of each example (an image's class), by name.
+    """
+
+    values: Any
+    labels: Mapping[str, np.ndarray] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def take(self, index: np.ndarray) -> Records:
+        """The examples at `index`, in that order."""
+        labels = {name: column[index] for name, column in self.labels.items()}
+        if hasattr(self.values, "iloc"):
+            return Records(self.values.iloc[index].reset_index(drop=True), labels)
+        if isinstance(self.values, list):
+            return Records([self.values[i] for i in index], labels)
+        return Records(self.values[index], labels)
+
+
+@dataclass(frozen=True)
+class Source:
+    """What a reader found at a path: records, the split that came with them if any, and remarks for the person."""
+
+    records: Records
+    test: Records | None = None
+    notes: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """Encoded examples: ``x: (N, C, *P)`` float32 and what is given of each, ``condition: (N, K)`` or None."""
+
+    x: Tensor
+    condition: Tensor | None = None
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+
+class Codec(Protocol):
+    """A person's records to tensors and back. `kind` names it on the command line and in `codec.json`."""
+
+    kind: str
+    space: Space
+    condition_space: Space | None
+    """One slot for each condition name, no positions."""
+    condition_names: tuple[str, ...]
+
+    def encode(self, records: Records) -> Encoded: ...
+
+    def encode_condition(self, given: Mapping[str, Any], n: int) -> Tensor:
+        """``(n, K)`` for values a person typed, such as ``{"label": "3"}``. Raises ValueError listing valid values."""
+        ...
+
+    def decode(self, x: Tensor, condition: Tensor | None = None) -> Records:
+        """Valid encoded examples (hardened) to records; conditions come back as labels or columns."""
+        ...
+
+    def present(self, records: Records) -> Any:
+        """What Python users get: PIL images, a DataFrame, an array, a list of strings."""
+        ...
+
+    def write(self, records: Records, path: Path) -> list[Path]:
+        """Write records as the path's suffix asks for. Raises ValueError listing the suffixes it can write."""
+        ...
+
+    def preview(self, records: Records, path: Path) -> Path:
+        """Draw a few records as a file for people (`path` has no suffix): a grid, a plot, a page of lines."""
+        ...
+
+    def describe(self) -> list[tuple[str, str]]:
+        """What was understood, as (name, description) lines."""
+        ...
+
+    def to_json(self) -> dict[str, Any]: ...
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """What `to_json` leaves out, for safetensors."""
+        ...

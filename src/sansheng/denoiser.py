@@ -1,0 +1,147 @@
+"""A network and a path as one function D(u_t, t) = E[u | u_t], the loss that teaches it, and how to draw with it.
+
+Diffusion, flow matching and the prior a VAE is given after training are this, with different paths and noise. The one
+constraint: everything happens in the coordinates u = (x − μ) · g, measured on training data, in which numbers have mean
+0 and standard deviation 1 and symbols stand `SYMBOL_SCALE` times further apart than one-hot vectors do.
+"""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from sansheng import guidance
+from sansheng.model import Sampling, given
+from sansheng.paths import Path, log_noise
+from sansheng.samplers import SAMPLERS, Denoise
+from sansheng.space import Space
+
+SYMBOL_SCALE = 3.0
+
+
+class Coordinates(nn.Module):
+    """u = (x − centre) · gain per channel, and `spread`, the standard deviation of u per channel, equal within a slot."""
+
+    centre: Tensor
+    gain: Tensor
+    spread: Tensor
+
+    def __init__(self, space: Space) -> None:
+        super().__init__()
+        shape = (space.channels, *[1] * len(space.positions))
+        self.register_buffer("centre", torch.zeros(shape))
+        self.register_buffer("gain", torch.ones(shape))
+        self.register_buffer("spread", torch.ones(shape))
+
+    def measure(self, space: Space, x: Float[Tensor, "N C *P"]) -> None:
+        """Set the coordinates from training data (any number of rows will do)."""
+        axes = (0, *range(2, x.ndim))
+        centre, variance = x.mean(axes), x.var(axes, unbiased=False)
+        for slot, start in zip(space.slots, space.offsets, strict=True):
+            span = slice(start, start + slot.width)
+            deviation = variance[span].mean().sqrt().clamp_min(1e-4)
+            real = bool(space.is_real[start])
+            gain = 1 / deviation if real else torch.tensor(SYMBOL_SCALE)
+            self.centre[span] = centre[span].view(-1, *self.centre.shape[1:])
+            self.gain[span] = gain
+            self.spread[span] = (deviation * gain).clamp_min(0.05)
+
+    def embed(self, x: Tensor) -> Tensor:
+        return (x - self.centre) * self.gain
+
+    def restore(self, u: Tensor) -> Tensor:
+        return u / self.gain + self.centre
+
+
+class Denoiser(nn.Module):
+    """E[u | u_t] from a network F, with the preconditioning of Karras 2022 (table 1) for any path.
+
+    For numbers, D = c_skip u_t + c_out F(c_in u_t, c_noise) with v = α²σ_d² + σ²: c_skip = ασ_d²/v, c_out = σσ_d/√v,
+    c_in = 1/√v, c_noise = ¼ ln(σ/α). For symbols, F gives logits and D the embedded mean of their softmax.
+    """
+
+    is_real: Tensor
+
+    def __init__(self, space: Space, network: nn.Module, path: Path) -> None:
+        super().__init__()
+        self.space = space.with_likelihood("gaussian")
+        self.network = network
+        self.path = path
+        self.coordinates = Coordinates(space)
+        self.register_buffer("is_real", space.is_real.bool().view(-1, *[1] * len(space.positions)), persistent=False)
+
+    def params(
+        self, u_t: Float[Tensor, "B C *P"], t: Tensor, condition: Tensor | None = None
+    ) -> tuple[Float[Tensor, "B C *P"], Tensor]:
+        """(means of numbers and logits of symbols, c_out). t: ``()`` or ``(B,)`` in [0, 1]."""
+        alpha, sigma = self._broadcast(self.path.alpha(t), u_t), self._broadcast(self.path.sigma(t), u_t)
+        spread = self.coordinates.spread
+        total = alpha**2 * spread**2 + sigma**2
+        raw = self.network(u_t * total.rsqrt(), log_noise(self.path, t) / 4, condition).to(u_t.dtype)
+        c_out = sigma * spread * total.rsqrt()
+        return torch.where(self.is_real, alpha * spread**2 / total * u_t + c_out * raw, raw), c_out
+
+    def forward(self, u_t: Tensor, t: Tensor, condition: Tensor | None = None) -> Tensor:
+        """E[u | u_t]."""
+        mean = self.space.mean(self.params(u_t, t, condition)[0])
+        return torch.where(self.is_real, mean, self.coordinates.embed(mean))
+
+    def loss(
+        self, x: Float[Tensor, "B C *P"], t: Float[Tensor, " B"], z: Tensor, condition: Tensor | None = None
+    ) -> Float[Tensor, " B"]:
+        """Nats per dimension. For numbers this is Karras' weighted square: the Gaussian nll at standard deviation c_out."""
+        u = self.coordinates.embed(x)
+        u_t = self._broadcast(self.path.alpha(t), x) * u + self._broadcast(self.path.sigma(t), x) * z
+        params, c_out = self.params(u_t, t, condition)
+        miss = self.space.nll(
+            torch.where(self.is_real, (params - u) / c_out.clamp_min(1e-4), params),
+            torch.where(self.is_real, torch.zeros_like(x), x),
+        )
+        return miss / self.space.size
+
+    def draw(
+        self,
+        n: int,
+        *,
+        condition: Float[Tensor, "B K"] | None,
+        sampler: str,
+        times: Tensor,
+        scale: float,
+        generator: torch.Generator,
+    ) -> Float[Tensor, "B C *P"]:
+        """`n` hardened samples by `sampler` over `times`, with classifier-free guidance at `scale`."""
+        device = self.coordinates.centre.device
+        t_0 = times[0]
+        z = torch.randn((n, *self.space.shape), generator=generator, device=device)
+        denoise = self._guided(condition, scale)
+        u = SAMPLERS[sampler](denoise, self.path, self.path.sigma(t_0) * z, times.to(device), generator)
+        return self.space.harden(self.coordinates.restore(u))
+
+    def _guided(self, condition: Tensor | None, scale: float) -> Denoise:
+        if condition is None:
+            return lambda u_t, t: self(u_t, t)
+        kept = given(condition)
+        dropped = given(condition, torch.zeros(len(condition), dtype=torch.bool, device=condition.device))
+        return guidance.classifier_free(lambda u_t, t: self(u_t, t, kept), lambda u_t, t: self(u_t, t, dropped), scale)
+
+    @staticmethod
+    def _broadcast(value: Tensor, like: Tensor) -> Tensor:
+        return value.view(-1, *[1] * (like.ndim - 1))
+
+
+def stratified_normal(n: int, generator: torch.Generator, device: torch.device) -> Tensor:
+    """`n` standard normal draws, one from each of n equally likely intervals, in random order: less noise in a loss."""
+    order = torch.randperm(n, generator=generator, device=device)
+    uniform = (order + torch.rand(n, generator=generator, device=device)) / n
+    return torch.special.ndtri(uniform.clamp(1e-6, 1 - 1e-6))
+
+
+def check_sampler(settings: Sampling) -> None:
+    """Raise ValueError for a sampler or a number of steps that does not exist."""
+    from sansheng.errors import unknown
+
+    if settings.sampler is not None and settings.sampler not in SAMPLERS:
+        raise unknown("sampler", settings.sampler, SAMPLERS)
+    if settings.steps is not None and settings.steps < 1:
+        raise ValueError(f"a sampler takes at least 1 step, not {settings.steps}")

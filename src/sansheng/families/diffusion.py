@@ -1,0 +1,83 @@
+"""Diffusion: learn E[x | x_t] along a path that drowns data in noise, then walk back (Ho 2020; Karras 2022)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from sansheng.denoiser import Denoiser, check_sampler, stratified_normal
+from sansheng.model import DEFAULT_SAMPLING, Batch, GenerativeModel, Sampling, Turn, given
+from sansheng.paths import Path
+from sansheng.samplers import evaluations
+from sansheng.space import Space
+
+
+class Diffusion(GenerativeModel):
+    """Draw ln(σ/α) ~ N(noise_mean, noise_std²), make x_t, and learn to see through it.
+
+    network: ``(x, c_noise, condition) -> (B, C, *P)``. `drop` is the share of examples whose condition is hidden in
+    training, which makes guidance possible. `steps` and `sampler` are the defaults of `sample`.
+    """
+
+    def __init__(
+        self,
+        space: Space,
+        network: nn.Module,
+        path: Path,
+        *,
+        condition_space: Space | None = None,
+        noise_mean: float = -0.5,
+        noise_std: float = 1.4,
+        drop: float = 0.1,
+        steps: int = 18,
+        sampler: str = "heun",
+        learning_rate: float = 1e-3,
+        weight_decay: float = 0.01,
+    ) -> None:
+        super().__init__()
+        self.space, self.condition_space = space, condition_space
+        self.denoiser = Denoiser(space, network, path)
+        self.noise_mean, self.noise_std, self.drop = noise_mean, noise_std, drop
+        self.steps, self.sampler = steps, sampler
+        self.learning_rate, self.weight_decay = learning_rate, weight_decay
+
+    def measure(self, x: Tensor) -> None:
+        self.denoiser.coordinates.measure(self.space, x)
+
+    def turns(self) -> dict[str, Turn]:
+        return {
+            "denoiser": Turn(self.denoiser, self.loss, learning_rate=self.learning_rate, weight_decay=self.weight_decay)
+        }
+
+    def loss(self, batch: Batch, progress: float, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
+        """Mean over the batch of the denoising loss, in nats per dimension."""
+        x = batch.x
+        noise = self.noise_mean + self.noise_std * stratified_normal(len(x), generator, x.device)
+        z = torch.randn(x.shape, generator=generator, device=x.device)
+        keep = torch.rand(len(x), generator=generator, device=x.device) >= self.drop
+        t = self.denoiser.path.time(noise)
+        return self.denoiser.loss(x, t, z, given(batch.condition, keep)).mean(), {}
+
+    @torch.no_grad()
+    def sample(
+        self,
+        n: int,
+        *,
+        condition: Tensor | None = None,
+        settings: Sampling = DEFAULT_SAMPLING,
+        generator: torch.Generator,
+    ) -> Tensor:
+        check_sampler(settings)
+        times = self.denoiser.path.times(settings.steps or self.steps)
+        return self.denoiser.draw(
+            n,
+            condition=condition,
+            sampler=settings.sampler or self.sampler,
+            times=times,
+            scale=settings.guidance,
+            generator=generator,
+        )
+
+    def evaluations(self, settings: Sampling = DEFAULT_SAMPLING) -> int:
+        guided = 2 if settings.guidance != 1 and self.condition_space is not None else 1
+        return guided * evaluations(settings.sampler or self.sampler, settings.steps or self.steps)

@@ -1,0 +1,85 @@
+"""Flow matching: the straight path from noise to data and its velocity (Lipman 2022; Liu 2022; Esser 2024).
+
+With E[x | x_t] known the velocity is (x_t − E[x | x_t])/t, so a flow is taught as a denoiser on the straight path, and
+integrating dx = v dt from t = 1 to 0 is `samplers.euler` or `samplers.heun`.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from sansheng.denoiser import Denoiser, check_sampler, stratified_normal
+from sansheng.model import DEFAULT_SAMPLING, Batch, GenerativeModel, Sampling, Turn, given
+from sansheng.paths import Rectified
+from sansheng.samplers import evaluations
+from sansheng.space import Space
+
+
+class Flow(GenerativeModel):
+    """Draw t with logit(t) ~ N(time_mean, time_std²) (Esser 2024, eq. 19) and learn the way from x_t to x.
+
+    network: ``(x, c_noise, condition) -> (B, C, *P)``. `drop` is the share of examples whose condition is hidden in
+    training. `steps` and `sampler` are the defaults of `sample`.
+    """
+
+    def __init__(
+        self,
+        space: Space,
+        network: nn.Module,
+        *,
+        condition_space: Space | None = None,
+        time_mean: float = 0.0,
+        time_std: float = 1.0,
+        drop: float = 0.1,
+        steps: int = 18,
+        sampler: str = "heun",
+        learning_rate: float = 1e-3,
+        weight_decay: float = 0.01,
+    ) -> None:
+        super().__init__()
+        self.space, self.condition_space = space, condition_space
+        self.denoiser = Denoiser(space, network, Rectified())
+        self.time_mean, self.time_std, self.drop = time_mean, time_std, drop
+        self.steps, self.sampler = steps, sampler
+        self.learning_rate, self.weight_decay = learning_rate, weight_decay
+
+    def measure(self, x: Tensor) -> None:
+        self.denoiser.coordinates.measure(self.space, x)
+
+    def turns(self) -> dict[str, Turn]:
+        return {
+            "velocity": Turn(self.denoiser, self.loss, learning_rate=self.learning_rate, weight_decay=self.weight_decay)
+        }
+
+    def loss(self, batch: Batch, progress: float, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
+        """Mean over the batch of the matching loss, in nats per dimension."""
+        x = batch.x
+        t = torch.sigmoid(self.time_mean + self.time_std * stratified_normal(len(x), generator, x.device))
+        z = torch.randn(x.shape, generator=generator, device=x.device)
+        keep = torch.rand(len(x), generator=generator, device=x.device) >= self.drop
+        return self.denoiser.loss(x, t, z, given(batch.condition, keep)).mean(), {}
+
+    @torch.no_grad()
+    def sample(
+        self,
+        n: int,
+        *,
+        condition: Tensor | None = None,
+        settings: Sampling = DEFAULT_SAMPLING,
+        generator: torch.Generator,
+    ) -> Tensor:
+        check_sampler(settings)
+        times = self.denoiser.path.times(settings.steps or self.steps)
+        return self.denoiser.draw(
+            n,
+            condition=condition,
+            sampler=settings.sampler or self.sampler,
+            times=times,
+            scale=settings.guidance,
+            generator=generator,
+        )
+
+    def evaluations(self, settings: Sampling = DEFAULT_SAMPLING) -> int:
+        guided = 2 if settings.guidance != 1 and self.condition_space is not None else 1
+        return guided * evaluations(settings.sampler or self.sampler, settings.steps or self.steps)

@@ -1,0 +1,131 @@
+"""The one training loop, a generator: for each step, each turn of the model goes down its loss once.
+
+The one constraint: a step is a pure function of the state before it, the seed and the step's number, so that a run
+stopped anywhere and continued ends bit for bit where an unbroken one does. Logging, checkpoints, previews and
+the end of the budget are plain ``if`` in the caller's ``for``.
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import time
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from sansheng.budget import Budget, Clock, learning_rate
+from sansheng.model import Batch, GenerativeModel, Turn
+
+Batches = Callable[[int], Batch]
+"""step -> batch, a pure function."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """What one step did. `values` are tensors: reading one waits for the device."""
+
+    step: int
+    seconds: float
+    progress: float
+    values: dict[str, Tensor]
+
+
+def derive_seed(*parts: object) -> int:
+    """A 63-bit seed from any parts, by SHA-256."""
+    digest = hashlib.sha256("/".join(map(str, parts)).encode()).digest()
+    return int.from_bytes(digest[:8], "little") >> 1
+
+
+class State:
+    """Everything a step changes: the model, its moving average, the optimisers, the step and the clock."""
+
+    def __init__(self, model: GenerativeModel, clock: Clock, ema_length: float = 0.1) -> None:
+        self.model = model
+        self.average = copy.deepcopy(model).requires_grad_(False).eval()
+        self.turns = model.turns()
+        self.optimizers = {name: _optimizer(turn) for name, turn in self.turns.items()}
+        self.clock = clock
+        self.step = 0
+        self.ema_length = ema_length
+        self._pairs = list(zip(self.average.parameters(), model.parameters(), strict=True))
+        self._buffers = list(zip(self.average.buffers(), model.buffers(), strict=True))
+
+    @property
+    def progress(self) -> float:
+        return self.clock.progress(self.step)
+
+    def update_average(self) -> None:
+        """θ̄ ← θ̄ + (θ − θ̄) w with w = (γ + 1)/(n + γ + 1): an average over the last `ema_length` of the steps so far.
+
+        The power-function average of Karras 2023 (eq. 3): it forgets the start without a constant to choose.
+        """
+        gamma = 1 / self.ema_length - 1
+        weight = min(1.0, (gamma + 1) / (self.step + gamma + 1))
+        average, current = [a for a, _ in self._pairs], [p.detach() for _, p in self._pairs]
+        with torch.no_grad():
+            torch._foreach_lerp_(average, current, weight)
+            for mean, value in self._buffers:
+                mean.copy_(value)
+
+
+def _optimizer(turn: Turn) -> torch.optim.Optimizer:
+    decayed = [p for p in turn.module.parameters() if p.ndim >= 2]
+    rest = [p for p in turn.module.parameters() if p.ndim < 2]
+    groups = [{"params": decayed, "weight_decay": turn.weight_decay}, {"params": rest, "weight_decay": 0.0}]
+    groups = [group for group in groups if group["params"]]
+    return torch.optim.AdamW(groups, lr=turn.learning_rate, betas=turn.betas, fused=True)
+
+
+def train(state: State, batches: Batches, *, seed: int, budget: Budget, precision: str = "fp32") -> Iterator[Step]:
+    """Take steps until the budget is spent, yielding after each.
+
+    precision: "fp32", or "bf16" for autocast. Raises FloatingPointError at a loss that is not finite.
+    """
+    device = next(state.model.parameters()).device
+    generator = torch.Generator(device)
+    cast = torch.autocast(device.type, torch.bfloat16) if precision == "bf16" else nullcontext()
+    state.model.train()
+    while (progress := state.progress) < 1:
+        began = time.perf_counter()
+        generator.manual_seed(derive_seed(seed, state.step, "noise"))
+        batch = batches(state.step)
+        values: dict[str, Tensor] = {}
+        for name, turn in state.turns.items():
+            if turn.start <= progress < turn.stop:
+                local = (progress - turn.start) / (turn.stop - turn.start)
+                with cast:
+                    loss, logged = turn.loss(batch, local, generator)
+                values |= {
+                    f"{name}/loss": loss.detach(),
+                    **{f"{name}/{k}": v.detach() for k, v in logged.items()},
+                }
+                values[f"{name}/gradient"] = _descend(loss, turn, state.optimizers[name], local)
+        if device.type == "cpu" or state.step % 25 == 0:
+            _require_finite(values, state.step)
+        state.step += 1
+        state.update_average()
+        state.clock.seconds += time.perf_counter() - began
+        state.clock.tick(state.step, budget)
+        yield Step(state.step, state.clock.seconds, state.progress, values)
+
+
+def _descend(loss: Tensor, turn: Turn, optimizer: torch.optim.Optimizer, progress: float) -> Tensor:
+    """One step of the turn's own parameters; gradients of others are never formed. Returns the gradient's norm."""
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    optimizer.zero_grad()
+    loss.backward(inputs=parameters)
+    norm = nn.utils.clip_grad_norm_(parameters, turn.clip)
+    for group in optimizer.param_groups:
+        group["lr"] = turn.learning_rate * learning_rate(progress, constant=turn.constant)
+    optimizer.step()
+    return norm.detach()
+
+
+def _require_finite(values: dict[str, Tensor], step: int) -> None:
+    for name, value in values.items():
+        if not torch.isfinite(value).all():
+            raise FloatingPointError(f"{name} is {value.item()} at step {step}")

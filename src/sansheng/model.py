@@ -1,0 +1,123 @@
+"""The contract between a family and the loop: a model says whose turn it is and down which loss.
+
+A VAE, a diffusion and a flow model take one turn a step, a GAN takes two. The loop knows nothing else of them.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from sansheng.space import Space
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Encoded examples, and what is given of each: ``x: (B, C, *P)``, ``condition: (B, K)`` or None."""
+
+    x: Float[Tensor, "B C *P"]
+    condition: Float[Tensor, "B K"] | None = None
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+
+Loss = Callable[[Batch, float, torch.Generator], tuple[Tensor, dict[str, Tensor]]]
+"""(batch, progress in [0, 1] within the turn's own share, generator) -> (scalar to descend, named values to log)."""
+
+
+@dataclass(frozen=True)
+class Turn:
+    """One optimiser's go: the module whose parameters move, the loss they go down, and how.
+
+    `start` and `stop` are the share of the budget in which the turn is taken (a VAE fits its prior at the end);
+    the progress a loss and a learning rate see runs from 0 to 1 within that share.
+    """
+
+    module: nn.Module
+    loss: Loss
+    learning_rate: float = 1e-3
+    betas: tuple[float, float] = (0.9, 0.99)
+    weight_decay: float = 0.0
+    clip: float = 1.0
+    constant: bool = False
+    """Keep the learning rate constant instead of warming it up and letting it fall."""
+    start: float = 0.0
+    stop: float = 1.0
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How to draw. None means the family's own default. A family that has no such choice refuses it."""
+
+    steps: int | None = None
+    sampler: str | None = None
+    guidance: float = 1.0
+    """Classifier-free guidance scale w in D(∅) + w (D(c) − D(∅)); 1 is the conditional model as trained."""
+
+
+DEFAULT_SAMPLING = Sampling()
+
+
+class GenerativeModel(nn.Module, ABC):
+    """A family: one question asked of the data, through `Space`. Never says what kind of data it is.
+
+    space: of one example x. condition_space: of what is given beside it, or None.
+    """
+
+    space: Space
+    condition_space: Space | None
+
+    @abstractmethod
+    def turns(self) -> dict[str, Turn]:
+        """Who is trained, in the order of their turns within one step."""
+
+    @abstractmethod
+    def sample(
+        self,
+        n: int,
+        *,
+        condition: Float[Tensor, "B K"] | None = None,
+        settings: Sampling = DEFAULT_SAMPLING,
+        generator: torch.Generator,
+    ) -> Float[Tensor, "B C *P"]:
+        """Draw `n` valid examples, hardened; `condition` has one row for each."""
+
+    @abstractmethod
+    def evaluations(self, settings: Sampling) -> int:
+        """Network evaluations one sample costs with these settings."""
+
+
+@runtime_checkable
+class HasLikelihood(Protocol):
+    """A family that bounds the likelihood of data."""
+
+    def log_likelihood(self, batch: Batch, *, samples: int, generator: torch.Generator) -> Tensor:
+        """A lower bound on log p(x | condition) of each example, ``(B,)`` [nats]."""
+        ...
+
+
+def given(condition: Tensor | None, keep: Tensor | None = None) -> Tensor | None:
+    """A condition as the networks read it: its channels and one more that is 1 where it is given.
+
+    keep: ``(B,)`` bool; where False the condition is dropped, and the model is left unconditional there.
+    """
+    if condition is None:
+        return None
+    flag = condition.new_ones(len(condition), 1) if keep is None else keep.to(condition)[:, None]
+    return torch.cat([condition * flag, flag], dim=1)
+
+
+def refuse_steps(settings: Sampling, family: str) -> None:
+    """Raise ValueError where a family that draws in one evaluation is asked for a sampler."""
+    for name in ("steps", "sampler"):
+        if getattr(settings, name) is not None:
+            raise ValueError(f"a {family} draws in one evaluation: --{name} is for diffusion and flow")
+    if settings.guidance != 1:
+        raise ValueError(f"--guidance is for diffusion and flow, not for a {family}")

@@ -1,0 +1,223 @@
+"""Convolutional networks over one or two axes of positions, of any length.
+
+Full resolution is what costs: a space-to-depth stem and a pixel-shuffle head keep all convolutions at 16 positions a
+side or fewer. Lengths that the strides do not divide are padded inside the network and cropped at its end.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from sansheng.networks.layers import Context, zero
+
+COARSE = 16
+LOWEST = 4
+
+
+def space_to_depth(x: Tensor, factor: int) -> Tensor:
+    """(B, C, *P) -> (B, C·fᵈ, *P/f): each cell of f positions an axis becomes channels."""
+    if factor == 1:
+        return x
+    axes = x.ndim - 2
+    for axis in range(axes):
+        x = x.unflatten(2 + 2 * axis, (-1, factor))  # B C P1 f P2 f
+    order = [0, 1, *(3 + 2 * i for i in range(axes)), *(2 + 2 * i for i in range(axes))]
+    return x.permute(order).flatten(1, 1 + axes)
+
+
+def depth_to_space(x: Tensor, factor: int) -> Tensor:
+    """The inverse of `space_to_depth`."""
+    if factor == 1:
+        return x
+    axes = x.ndim - 2
+    x = x.unflatten(1, (-1, *[factor] * axes))  # B C f f P1 P2
+    order = [0, 1, *(a for i in range(axes) for a in (2 + axes + i, 2 + i))]
+    x = x.permute(order)
+    for axis in range(axes):
+        x = x.flatten(2 + axis, 3 + axis)
+    return x
+
+
+class Grid:
+    """How positions are divided: a stem factor, then halvings, and the padding both need."""
+
+    def __init__(self, positions: Sequence[int]) -> None:
+        self.positions = tuple(positions)
+        self.axes = len(self.positions)
+        longest = max(self.positions)
+        self.factor = 2 ** max(0, math.ceil(math.log2(longest / COARSE)))
+        self.halvings = max(0, math.ceil(math.log2(min(longest, COARSE) / LOWEST)))
+        stride = self.factor * 2**self.halvings
+        self.padded = tuple(math.ceil(p / stride) * stride for p in self.positions)
+        self.lowest = tuple(p // stride for p in self.padded)
+
+    def conv(self, channels_in: int, channels_out: int, kernel: int = 3, stride: int = 1) -> nn.Conv1d | nn.Conv2d:
+        make = nn.Conv1d if self.axes == 1 else nn.Conv2d
+        return make(channels_in, channels_out, kernel, stride, kernel // 2)
+
+    def pad(self, x: Tensor) -> Tensor:
+        if self.padded == self.positions:
+            return x
+        amounts = [n for p, q in zip(self.positions[::-1], self.padded[::-1], strict=True) for n in (0, q - p)]
+        return F.pad(x, amounts)
+
+    def crop(self, x: Tensor) -> Tensor:
+        for axis, length in enumerate(self.positions):
+            x = x.narrow(2 + axis, 0, length)
+        return x
+
+
+class Block(nn.Module):
+    """A residual block of two convolutions, shifted and scaled by the context; begins as the identity."""
+
+    def __init__(self, grid: Grid, channels_in: int, channels: int, context: int, *, norm: bool) -> None:
+        super().__init__()
+        self.norm1 = nn.GroupNorm(_groups(channels_in), channels_in) if norm else nn.Identity()
+        self.conv1 = grid.conv(channels_in, channels)
+        self.norm2 = nn.GroupNorm(_groups(channels), channels) if norm else nn.Identity()
+        self.conv2 = zero(grid.conv(channels, channels))
+        self.modulation = zero(nn.Linear(context, 2 * channels)) if context else None
+        self.skip = nn.Identity() if channels_in == channels else grid.conv(channels_in, channels, 1)
+
+    def forward(self, x: Tensor, context: Tensor | None) -> Tensor:
+        h = self.norm2(self.conv1(F.silu(self.norm1(x))))
+        if self.modulation is not None and context is not None:
+            scale, shift = self.modulation(context)[(...,) + (None,) * (x.ndim - 2)].chunk(2, dim=1)
+            h = h * (1 + scale) + shift
+        return self.skip(x) + self.conv2(F.silu(h))
+
+
+class Attention(nn.Module):
+    """Self-attention over all positions of a small grid, as a residual."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.heads = max(1, channels // 32)
+        self.norm = nn.GroupNorm(_groups(channels), channels)
+        self.qkv = nn.Conv1d(channels, 3 * channels, 1)
+        self.out = zero(nn.Conv1d(channels, channels, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        q, k, v = self.qkv(self.norm(x).flatten(2)).unflatten(1, (3, self.heads, -1)).transpose(-1, -2).unbind(1)
+        mixed = F.scaled_dot_product_attention(q, k, v).transpose(-1, -2).flatten(1, 2)
+        return x + self.out(mixed).view_as(x)
+
+
+class ConvDenoiser(nn.Module):
+    """A U-Net ``(B, C, *P)``, c_noise ``(B,)``, condition -> ``(B, C, *P)`` of `width` channels, doubled once."""
+
+    def __init__(
+        self, channels: int, positions: Sequence[int], *, width: int, depth: int = 2, condition: int = 0
+    ) -> None:
+        super().__init__()
+        self.grid = grid = Grid(positions)
+        widths = [width] + [2 * width] * grid.halvings
+        context = 2 * width
+        self.context = Context(context, condition=condition, timed=True)
+        patch = channels * grid.factor**grid.axes
+        self.stem = grid.conv(patch, width)
+        self.down, self.up = nn.ModuleList(), nn.ModuleList()
+        skips, previous = [width], width
+        for level, w in enumerate(widths):
+            for _ in range(depth if level else max(1, depth - 1)):
+                self.down.append(Block(grid, previous, w, context, norm=True))
+                previous = w
+                skips.append(w)
+            if level < grid.halvings:
+                self.down.append(grid.conv(w, w, 3, 2))
+                skips.append(w)
+        self.middle = nn.ModuleList([Block(grid, previous, previous, context, norm=True), Attention(previous)])
+        for level, w in reversed(list(enumerate(widths))):
+            for _ in range((depth if level else max(1, depth - 1)) + 1):
+                self.up.append(Block(grid, previous + skips.pop(), w, context, norm=True))
+                previous = w
+            if level:
+                self.up.append(grid.conv(w, w, 3))
+        self.norm = nn.GroupNorm(_groups(width), width)
+        self.head = zero(grid.conv(width, patch))
+
+    def forward(self, x: Tensor, t: Tensor | None = None, condition: Tensor | None = None) -> Tensor:
+        context = self.context(t, condition, len(x))
+        h = self.stem(space_to_depth(self.grid.pad(x), self.grid.factor))
+        skips = [h]
+        for layer in self.down:
+            h = layer(h, context) if isinstance(layer, Block) else layer(h)
+            skips.append(h)
+        h = self.middle[1](self.middle[0](h, context))
+        for layer in self.up:
+            if isinstance(layer, Block):
+                h = layer(torch.cat([h, skips.pop()], dim=1), context)
+            else:
+                h = layer(F.interpolate(h, scale_factor=2))
+        return self.grid.crop(depth_to_space(self.head(F.silu(self.norm(h))), self.grid.factor))
+
+
+class ConvEncoder(nn.Module):
+    """``(B, C, *P)``, condition -> ``(B, out)``: stem, residual blocks and halvings, one linear layer. No normalisation."""
+
+    def __init__(
+        self, channels: int, positions: Sequence[int], out: int, *, width: int, depth: int = 1, condition: int = 0
+    ) -> None:
+        super().__init__()
+        self.grid = grid = Grid(positions)
+        context = 2 * width if condition else 0
+        self.context = Context(2 * width, condition=condition, timed=False)
+        self.stem = grid.conv(channels * grid.factor**grid.axes, width)
+        self.layers = nn.ModuleList()
+        previous = width
+        for level in range(grid.halvings + 1):
+            w = width if level == 0 else 2 * width
+            for _ in range(depth):
+                self.layers.append(Block(grid, previous, w, context, norm=False))
+                previous = w
+            if level < grid.halvings:
+                self.layers.append(grid.conv(w, w, 3, 2))
+        self.head = nn.Linear(previous * math.prod(grid.lowest), out)
+
+    def forward(self, x: Tensor, t: Tensor | None = None, condition: Tensor | None = None) -> Tensor:
+        context = self.context(None, condition, len(x))
+        h = self.stem(space_to_depth(self.grid.pad(x), self.grid.factor))
+        for layer in self.layers:
+            h = layer(h, context) if isinstance(layer, Block) else layer(h)
+        return self.head(F.silu(h).flatten(1))
+
+
+class ConvDecoder(nn.Module):
+    """``(B, latent)``, condition -> ``(B, C, *P)``: one linear layer, residual blocks and doublings. No normalisation."""
+
+    def __init__(
+        self, latent: int, channels: int, positions: Sequence[int], *, width: int, depth: int = 1, condition: int = 0
+    ) -> None:
+        super().__init__()
+        self.grid = grid = Grid(positions)
+        context = 2 * width if condition else 0
+        self.context = Context(2 * width, condition=condition, timed=False)
+        previous = width if grid.halvings == 0 else 2 * width
+        self.stem = nn.Linear(latent + condition, previous * math.prod(grid.lowest))
+        self.layers = nn.ModuleList()
+        for level in reversed(range(grid.halvings + 1)):
+            w = width if level == 0 else 2 * width
+            for _ in range(depth):
+                self.layers.append(Block(grid, previous, w, context, norm=False))
+                previous = w
+            if level:
+                self.layers.append(nn.Upsample(scale_factor=2))
+        self.head = grid.conv(previous, channels * grid.factor**grid.axes)
+
+    def forward(self, z: Tensor, t: Tensor | None = None, condition: Tensor | None = None) -> Tensor:
+        context = self.context(None, condition, len(z))
+        given = z if condition is None else torch.cat([z, condition], dim=1)
+        h = self.stem(given).unflatten(1, (-1, *self.grid.lowest))
+        for layer in self.layers:
+            h = layer(h, context) if isinstance(layer, Block) else layer(h)
+        return self.grid.crop(depth_to_space(self.head(F.silu(h)), self.grid.factor))
+
+
+def _groups(channels: int) -> int:
+    """Groups of a group norm: 8 where they divide the channels, else the most that do."""
+    return math.gcd(channels, 8)

@@ -1,0 +1,105 @@
+"""Multilayer perceptrons: for data without positions, for latents, and the survey's plain ones.
+
+Data of any shape is flattened, so a plain MLP also runs on images and sentences.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from sansheng.networks.layers import Context, FourierFeatures, zero
+
+FREQUENCIES = tuple(2.0**k for k in range(-3, 4))
+"""Cycles per unit; numbers come with a standard deviation of about 1, so these see details from 3 down to 0.02."""
+
+
+class Block(nn.Module):
+    """h + W₂ φ(scale(c) · N(W₁ h) + shift(c)), with N the layer norm or nothing."""
+
+    def __init__(self, width: int, context: int, *, norm: bool) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(width) if norm else nn.Identity()
+        self.first = nn.Linear(width, width)
+        self.second = zero(nn.Linear(width, width))
+        self.modulation = zero(nn.Linear(context, 2 * width)) if context else None
+        self.activation = nn.SiLU()
+
+    def forward(self, h: Tensor, context: Tensor | None) -> Tensor:
+        inner = self.first(self.norm(h))
+        if self.modulation is not None and context is not None:
+            scale, shift = self.modulation(context).chunk(2, dim=1)
+            inner = inner * (1 + scale) + shift
+        return h + self.second(self.activation(inner))
+
+
+class ResidualMLP(nn.Module):
+    """``(B, *in)`` -> ``(B, *out)`` by residual blocks of `width`, reading time and condition in every block.
+
+    fourier: the channels that get Fourier features; norm: layer norm in each block (not for a critic).
+    """
+
+    def __init__(
+        self,
+        shape_in: Sequence[int],
+        shape_out: Sequence[int],
+        *,
+        width: int,
+        depth: int = 3,
+        condition: int = 0,
+        timed: bool = False,
+        fourier: Tensor | None = None,
+        norm: bool = True,
+        zero_output: bool = False,
+    ) -> None:
+        super().__init__()
+        self.shape_out = tuple(shape_out)
+        channels = torch.zeros(0, dtype=torch.long) if fourier is None else fourier
+        self.features = FourierFeatures(channels, torch.tensor(FREQUENCIES))
+        self.stem = nn.Linear(self.features.width(math.prod(shape_in)), width)
+        self.context = Context(width, condition=condition, timed=timed)
+        blocks = (Block(width, 0 if self.context.empty else width, norm=norm) for _ in range(depth))
+        self.blocks = nn.ModuleList(blocks)
+        self.norm = nn.LayerNorm(width) if norm else nn.Identity()
+        head = nn.Linear(width, math.prod(shape_out))
+        self.head = zero(head) if zero_output else head
+
+    def forward(self, x: Tensor, t: Tensor | None = None, condition: Tensor | None = None) -> Tensor:
+        context = self.context(t, condition, len(x))
+        h = self.stem(self.features(x.flatten(1)))
+        for block in self.blocks:
+            h = block(h, context)
+        return self.head(nn.functional.silu(self.norm(h))).unflatten(1, self.shape_out)
+
+
+class PlainMLP(nn.Module):
+    """Linear layers of the widths given with one activation between them; time and condition are more inputs."""
+
+    def __init__(
+        self,
+        shape_in: Sequence[int],
+        shape_out: Sequence[int],
+        *,
+        widths: Sequence[int],
+        activation: nn.Module,
+        condition: int = 0,
+        timed: bool = False,
+    ) -> None:
+        super().__init__()
+        self.shape_out, self.timed, self.conditional = tuple(shape_out), timed, condition > 0
+        sizes = [math.prod(shape_in) + condition + timed, *widths, math.prod(shape_out)]
+        layers: list[nn.Module] = []
+        for i, (a, b) in enumerate(zip(sizes[:-1], sizes[1:], strict=True)):
+            layers += [nn.Linear(a, b)] + ([activation] if i < len(widths) else [])
+        self.layers = nn.Sequential(*layers)
+
+    def forward(self, x: Tensor, t: Tensor | None = None, condition: Tensor | None = None) -> Tensor:
+        parts = [x.flatten(1)]
+        if self.timed and t is not None:
+            parts.append(t.expand(len(x))[:, None])
+        if self.conditional and condition is not None:
+            parts.append(condition)
+        return self.layers(torch.cat(parts, dim=1)).unflatten(1, self.shape_out)

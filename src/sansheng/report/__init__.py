@@ -1,0 +1,38 @@
+"""The report of a comparison: one HTML file that opens offline, and the same verdicts as plain data.
+
+It imports nothing else of sansheng: whoever compares fills a `Page` and hands it to `render`.
+"""
+
+from __future__ import annotations
+
+from sansheng.report.page import (
+    CostCurve,
+    Curve,
+    HealthNote,
+    LossPoint,
+    Page,
+    Panel,
+    Row,
+    ScoreCell,
+    Table,
+)
+from sansheng.report.render import render
+from sansheng.report.summary import RankedRow, Summary, Winner, ranked_table, summarise
+
+__all__ = [
+    "CostCurve",
+    "Curve",
+    "HealthNote",
+    "LossPoint",
+    "Page",
+    "Panel",
+    "RankedRow",
+    "Row",
+    "ScoreCell",
+    "Summary",
+    "Table",
+    "Winner",
+    "ranked_table",
+    "render",
+    "summarise",
+]

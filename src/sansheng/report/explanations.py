@@ -1,0 +1,136 @@
+"""What each metric means, in one plain sentence with its source.
+
+The one constraint: a metric that is not listed here still gets a title, so that a new one never breaks a page.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """title: for tables and charts. text: how to read it. source: who defined it."""
+
+    title: str
+    text: str
+    source: str = ""
+
+    @property
+    def in_sentence(self) -> str:
+        """The title as it stands within a sentence."""
+        keep = self.title[:2].isupper() or self.title.startswith("Fréchet")
+        return self.title if keep else self.title[:1].lower() + self.title[1:]
+
+
+METRICS: dict[str, Explanation] = {
+    "frechet": Explanation(
+        "Fréchet distance",
+        "How far apart the samples and real data lie in feature space when each cloud is summed up by its mean "
+        "and covariance; 0 is identical, and small sample sizes push it up.",
+        "Heusel et al. 2017",
+    ),
+    "kernel": Explanation(
+        "Kernel distance",
+        "The same question without assuming a Gaussian, by comparing similarities under a cubic kernel; it does "
+        "not drift with the number of samples and can fall slightly below 0 by chance.",
+        "Bińkowski et al. 2018",
+    ),
+    "precision": Explanation(
+        "Precision",
+        "The share of samples that fall among real examples: are the samples believable?",
+        "Kynkäänniemi et al. 2019",
+    ),
+    "recall": Explanation(
+        "Recall",
+        "The share of real examples that fall among the samples: is the whole variety of the data there?",
+        "Kynkäänniemi et al. 2019",
+    ),
+    "density": Explanation(
+        "Density",
+        "How many real neighbourhoods an average sample falls in, scaled so that real data score about 1; like "
+        "precision, but a single odd real example cannot inflate it.",
+        "Naeem et al. 2020",
+    ),
+    "coverage": Explanation(
+        "Coverage",
+        "The share of real examples that have a sample in their own neighbourhood; a model that has dropped part "
+        "of the data cannot score well.",
+        "Naeem et al. 2020",
+    ),
+    "two_sample_auc": Explanation(
+        "Two-sample AUC",
+        "How well a gradient-boosted classifier tells samples from real data: 0.5 means it can only guess, 1 that "
+        "it always knows.",
+        "Lopez-Paz and Oquab 2017",
+    ),
+    "copying": Explanation(
+        "Copying",
+        "The share of samples that lie nearer to a training example than to a held-out one: fresh real data score "
+        "about 0.5, a model that repeats its training data scores 1.",
+        "after Meehan et al. 2020",
+    ),
+    "shape_error": Explanation(
+        "Shape error",
+        "How far each column's own distribution is off, averaged over columns: 0 % is a perfect match; it says "
+        "nothing of how columns go together.",
+        "SDMetrics quality report, column shapes",
+    ),
+    "trend_error": Explanation(
+        "Trend error",
+        "How far the relation between each pair of columns is off, averaged over pairs: 0 % is a perfect match.",
+        "SDMetrics quality report, column pair trends",
+    ),
+    "ngram_divergence": Explanation(
+        "N-gram divergence",
+        "How different the counts of runs of 1 to 4 characters are from those of real text, as a Jensen–Shannon "
+        "divergence in bits: 0 is identical, 1 is nothing in common.",
+        "Lin 1991",
+    ),
+    "copied": Explanation(
+        "Copied from training",
+        "The share of samples that are, exactly, a training example; short or common examples may recur by right, "
+        "so compare with held-out data.",
+        "exact match",
+    ),
+    "unique": Explanation(
+        "Unique",
+        "The share of samples that differ from each other; a low share means the model repeats itself.",
+        "exact match",
+    ),
+    "modes": Explanation(
+        "Modes covered",
+        "How many of the known clusters received at least one sample of high quality.",
+        "Lin et al. 2018 (PacGAN)",
+    ),
+    "high_quality": Explanation(
+        "High quality",
+        "The share of samples within three standard deviations of a known cluster centre.",
+        "Lin et al. 2018 (PacGAN)",
+    ),
+    "usefulness": Explanation(
+        "Usefulness",
+        "How well a predictor trained only on the samples does on real held-out data; compare with the same "
+        "predictor trained on real data.",
+        "Esteban et al. 2017, train on synthetic, test on real",
+    ),
+    "log_likelihood": Explanation(
+        "Log-likelihood bound",
+        "A lower bound on how likely the model finds held-out data, in nats per example; bounds of different "
+        "families differ in how tight they are, so a small gap proves little.",
+        "Kingma and Welling 2014; Burda et al. 2016",
+    ),
+    "bits": Explanation(
+        "Bits per dimension",
+        "An upper bound on the bits the model needs to store one number or symbol of held-out data; bounds of "
+        "different families differ in how tight they are.",
+        "Theis et al. 2016",
+    ),
+}
+
+
+def explain(metric: str) -> Explanation:
+    """The explanation of a metric; for one that is not listed, a title made from its name and no text."""
+    if metric in METRICS:
+        return METRICS[metric]
+    return Explanation(metric.replace("_", " ").strip().capitalize() or metric, "")

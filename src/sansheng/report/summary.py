@@ -1,0 +1,247 @@
+"""Who won on what, by how much, and whether the 95 % intervals say so.
+
+The one constraint: only families are ranked, and two whose intervals overlap are never called different.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import fmean
+
+from sansheng.report.explanations import explain
+from sansheng.report.numbers import fixed, plain, value_text
+from sansheng.report.page import Page, Row, ScoreCell
+
+
+@dataclass(frozen=True)
+class Winner:
+    """The best family on one metric.
+
+    margin: |best − next| / |next|, or None where there is no next family or it scores 0.
+    significant: no other family's interval overlaps the winner's.
+    tied: the families whose interval does overlap, in the order of their values.
+    """
+
+    metric: str
+    name: str
+    cell: ScoreCell
+    runner_up: str | None
+    margin: float | None
+    significant: bool
+    tied: tuple[str, ...]
+    sentence: str
+
+
+@dataclass(frozen=True)
+class RankedRow:
+    """One line of the ranked table.
+
+    rank: from 1, shared by equal mean ranks. metrics: how many it was ranked on. wins: metrics on which it is
+    best and no other interval overlaps. shared: metrics on which it is best or its interval overlaps the best.
+    cost: as in `Row`.
+    """
+
+    rank: int
+    name: str
+    mean_rank: float
+    metrics: int
+    wins: int
+    shared: int
+    train_seconds: float | None
+    sample_seconds_per_1000: float | None
+    parameters: float | None
+
+
+@dataclass(frozen=True)
+class Summary:
+    """ranking: (name, mean rank), best first. footnotes: metric -> why it proves little by itself here."""
+
+    ranking: list[tuple[str, float]]
+    winners: list[Winner]
+    sentences: list[str]
+    footnotes: dict[str, str]
+
+    def winner(self, metric: str) -> Winner | None:
+        return next((w for w in self.winners if w.metric == metric), None)
+
+
+def summarise(page: Page) -> Summary:
+    """Rank the families of `page` and say in plain English what its scores show.
+
+    The ranking is by mean rank over the metrics that at least two families have; equal values share the mean of
+    their ranks, and a metric that a family lacks is left out of its mean.
+    """
+    winners = [_winner(metric, page.cells(metric)) for metric in page.metrics if page.cells(metric)]
+    ranking = _ranking(page)
+    sentences = [*_overall(page, ranking, winners), *_cautions(page, ranking)]
+    return Summary(ranking, winners, sentences, _footnotes(page))
+
+
+def ranked_table(page: Page) -> list[RankedRow]:
+    """The ranking with wins and costs, best first; families without any shared metric are left out."""
+    summary = summarise(page)
+    rows = {row.name: row for row in page.families}
+    means = [mean for _, mean in summary.ranking]
+    contested = [w for w in summary.winners if w.runner_up is not None]
+    return [
+        RankedRow(
+            rank=1 + sum(other < mean for other in means),
+            name=name,
+            mean_rank=mean,
+            metrics=len(_ranks_of(page, name)),
+            wins=sum(w.name == name and w.significant for w in contested),
+            shared=sum(not w.significant and name in (w.name, *w.tied) for w in contested),
+            train_seconds=rows[name].cost.get("train_seconds"),
+            sample_seconds_per_1000=rows[name].cost.get("sample_seconds_per_1000"),
+            parameters=rows[name].cost.get("parameters"),
+        )
+        for name, mean in summary.ranking
+    ]
+
+
+# -- ranks -------------------------------------------------------------------------------------------------
+
+
+def _ranking(page: Page) -> list[tuple[str, float]]:
+    ranks = {row.name: _ranks_of(page, row.name) for row in page.families}
+    return sorted(((name, fmean(r)) for name, r in ranks.items() if r), key=lambda pair: pair[1])
+
+
+def _ranks_of(page: Page, name: str) -> list[float]:
+    """The rank of one family on each metric that it and some other family have."""
+    tables = (page.cells(metric) for metric in page.metrics)
+    return [_rank(cells, name) for cells in tables if name in cells and len(cells) > 1]
+
+
+def _rank(cells: dict[str, ScoreCell], name: str) -> float:
+    """1 is best; equal values share the mean of the ranks they span."""
+    mine = cells[name]
+    better = sum(other.beats(mine) for other in cells.values())
+    equal = sum(other.value == mine.value for other in cells.values())
+    return better + (1 + equal) / 2
+
+
+# -- winners -----------------------------------------------------------------------------------------------
+
+
+def _winner(metric: str, cells: dict[str, ScoreCell]) -> Winner:
+    sign = 1 if next(iter(cells.values())).better == "lower" else -1
+    order = sorted(cells, key=lambda name: sign * cells[name].value)
+    best, others = order[0], order[1:]
+    tied = tuple(name for name in others if cells[name].overlaps(cells[best]))
+    runner_up = others[0] if others else None
+    margin = None
+    if runner_up is not None and cells[runner_up].value != 0:
+        margin = abs(cells[best].value - cells[runner_up].value) / abs(cells[runner_up].value)
+    sentence = _sentence(metric, best, runner_up, tied, cells)
+    return Winner(metric, best, cells[best], runner_up, margin, bool(others) and not tied, tied, sentence)
+
+
+def _sentence(
+    metric: str, best: str, runner_up: str | None, tied: tuple[str, ...], cells: dict[str, ScoreCell]
+) -> str:
+    title, cell = explain(metric).title, cells[best]
+    score = f"{value_text(cell)}{unit_text(cell.unit)}"
+    if runner_up is None:
+        return f"{title}: only {best} was measured, at {score}."
+    if tied:
+        lead = f"{title}: {best} has the best value, {score}, but its 95 % interval overlaps that of {listed(tied)}"
+        return f"{lead}: tied."
+    gap = difference(cell, cells[runner_up])
+    return f"{title}: {best} wins at {score}, {gap} {runner_up}, and the 95 % intervals do not overlap."
+
+
+def difference(best: ScoreCell, other: ScoreCell) -> str:
+    """How far `best` is from `other`, as in "22 % lower than"; absolute where a ratio would mean nothing."""
+    word = "lower" if best.value < other.value else "higher"
+    gap = abs(best.value - other.value)
+    if gap == 0:
+        return "equal to"
+    if other.value == 0 or best.value * other.value < 0:
+        return f"{plain(gap, 2)} {word} than"
+    share = gap / abs(other.value)
+    if word == "higher" and share > 2 and other.value > 0:
+        return f"{plain(1 + share, 2)} times as high as"
+    return f"{plain(100 * share, 2)} % {word} than"
+
+
+# -- sentences ---------------------------------------------------------------------------------------------
+
+
+def _overall(page: Page, ranking: list[tuple[str, float]], winners: list[Winner]) -> list[str]:
+    if not ranking:
+        return ["Nothing could be ranked: no metric was measured for two families or more."]
+    (first, mean), rest = ranking[0], ranking[1:]
+    contested = [w for w in winners if w.runner_up is not None]
+    level = [name for name, other in rest if other == mean]
+    head = f"{listed([first, *level])} share the first place" if level else f"{first} ranks first overall"
+    ahead = f", ahead of {rest[0][0]} ({fixed(rest[0][1], 1)})" if rest and not level else ""
+    sentences = [f"{head}: mean rank {fixed(mean, 1)} over {_metrics(len(contested))}{ahead}."]
+    for name, _ in ranking:
+        won = [explain(w.metric).in_sentence for w in contested if w.name == name and w.significant]
+        if won:
+            sentences.append(f"{name} wins clearly on {listed(won)}: no other family's 95 % interval overlaps.")
+    tied = [explain(w.metric).in_sentence for w in contested if not w.significant]
+    if tied:
+        sentences.append(f"Tied, because the intervals of the best overlap: {listed(tied)}.")
+    return sentences
+
+
+def _cautions(page: Page, ranking: list[tuple[str, float]]) -> list[str]:
+    sentences = []
+    if page.seeds < 2 and ranking:
+        sentences.append(
+            "Each family was trained once, so the intervals do not cover the luck of training; "
+            "three seeds or more would."
+        )
+    most = max((len(_ranks_of(page, name)) for name, _ in ranking), default=0)
+    fewer = [name for name, _ in ranking if len(_ranks_of(page, name)) < most]
+    if fewer:
+        sentences.append(f"Not every metric was measured for {listed(fewer)}; the mean rank is over those that were.")
+    unranked = [row.name for row in page.families if row.name not in dict(ranking)]
+    if unranked and ranking:
+        sentences.append(f"Not ranked for want of scores: {listed(unranked)}.")
+    return sentences
+
+
+def _footnotes(page: Page) -> dict[str, str]:
+    """metric -> a warning, where a reference that is no model beats every family."""
+    notes = {}
+    for metric in page.metrics:
+        cells = page.cells(metric).values()
+        traps = [row for row in page.references if _trap(row) and (cell := row.measured(metric)) and cells]
+        beaten = [row for row in traps if all(row.scores[metric].beats(cell) for cell in cells)]
+        if beaten:
+            notes[metric] = " ".join(_warning(row, metric) for row in beaten)
+    return notes
+
+
+def _trap(row: Row) -> bool:
+    """True for a reference that no one would call a good model."""
+    return any(word in row.name.lower() for word in ("training", "column"))
+
+
+def _warning(row: Row, metric: str) -> str:
+    title = explain(metric).title
+    if "column" in row.name.lower():
+        why = "it ignores every relation between columns, so this metric alone does not show that a row makes sense"
+    else:
+        why = "it only repeats the training data, so this metric alone does not show that anything new was made"
+    return f"“{row.name}” beats every family on {title}: {why}."
+
+
+def _metrics(number: int) -> str:
+    return f"{number} metric" if number == 1 else f"{number} metrics"
+
+
+def listed(names: Sequence[str]) -> str:
+    """``a``, ``a and b``, ``a, b and c``."""
+    if len(names) < 2:
+        return "".join(names)
+    return f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def unit_text(unit: str) -> str:
+    """The unit with the space before it, or nothing."""
+    return f" {unit}" if unit else ""

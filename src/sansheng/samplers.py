@@ -1,0 +1,105 @@
+"""Samplers: from noise to data along a path, given only D(x_t, t) = E[x | x_t].
+
+Every sampler is a function ``(denoise, path, x, times, generator) -> x`` that keeps no state. Deterministic ones
+integrate dx = D dα + ẑ dσ with ẑ = (x_t − α D)/σ. The one constraint: `times` falls strictly, from where `x` is
+to 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import torch
+from torch import Tensor
+
+from sansheng.paths import Path
+
+Denoise = Callable[[Tensor, Tensor], Tensor]
+"""(x_t: (B, C, *P), t: scalar tensor) -> E[x | x_t]."""
+Sampler = Callable[[Denoise, Path, Tensor, Tensor, torch.Generator], Tensor]
+
+
+def _pairs(times: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+    return zip(times[:-1], times[1:], strict=True)
+
+
+def _noise(path: Path, x_t: Tensor, mean: Tensor, t: Tensor) -> Tensor:
+    """E[z | x_t] from E[x | x_t]."""
+    return (x_t - path.alpha(t) * mean) / path.sigma(t)
+
+
+def euler(denoise: Denoise, path: Path, x: Tensor, times: Tensor, generator: torch.Generator) -> Tensor:
+    """First order, one evaluation a step: x_s = α_s D + σ_s ẑ. This is DDIM (Song 2021, eq. 12 with η = 0)."""
+    for t, s in _pairs(times):
+        mean = denoise(x, t)
+        x = path.alpha(s) * mean + path.sigma(s) * _noise(path, x, mean, t)
+    return x
+
+
+def heun(denoise: Denoise, path: Path, x: Tensor, times: Tensor, generator: torch.Generator) -> Tensor:
+    """Second order, two evaluations a step but the last: the trapezoid rule (Karras 2022, alg. 1, for any path)."""
+    for t, s in _pairs(times):
+        mean = denoise(x, t)
+        noise = _noise(path, x, mean, t)
+        predicted = path.alpha(s) * mean + path.sigma(s) * noise
+        if path.sigma(s) == 0:
+            return predicted
+        mean_s = denoise(predicted, s)
+        noise_s = _noise(path, predicted, mean_s, s)
+        d_alpha, d_sigma = path.alpha(s) - path.alpha(t), path.sigma(s) - path.sigma(t)
+        x = x + d_alpha * (mean + mean_s) / 2 + d_sigma * (noise + noise_s) / 2
+    return x
+
+
+def dpmpp_2m(denoise: Denoise, path: Path, x: Tensor, times: Tensor, generator: torch.Generator) -> Tensor:
+    """Second order, one evaluation a step: DPM-Solver++(2M) (Lu 2022, alg. 2) in λ = ln(α/σ).
+
+    x_s = (σ_s/σ_t) x_t + α_s (1 − e^{−h}) D̄ with D̄ = D + (h/2h₋)(D − D₋); the last step is of first order.
+    """
+    previous, previous_h = None, None
+    for t, s in _pairs(times):
+        mean = denoise(x, t)
+        if (
+            path.sigma(s) == 0 or path.alpha(t) < 1e-4
+        ):  # λ infinite at an end of the step: the first-order step is exact there
+            x = path.alpha(s) * mean + path.sigma(s) * _noise(path, x, mean, t)
+            previous = None
+            continue
+        h = (path.alpha(s) / path.sigma(s)).log() - (path.alpha(t) / path.sigma(t)).log()
+        if previous is None or previous_h is None:
+            extrapolated = mean
+        else:
+            extrapolated = mean + h / (2 * previous_h) * (mean - previous)
+        x = path.sigma(s) / path.sigma(t) * x - path.alpha(s) * torch.expm1(-h) * extrapolated
+        previous, previous_h = mean, h
+    return x
+
+
+def ancestral(denoise: Denoise, path: Path, x: Tensor, times: Tensor, generator: torch.Generator) -> Tensor:
+    """Draws from q(x_s | x_t, x = D), one evaluation a step: DDPM (Ho 2020, eq. 6-7) for any path.
+
+    With r = α_t/α_s and v = σ_t² − r² σ_s²: mean (r σ_s²/σ_t²) x_t + (α_s v/σ_t²) D, variance v σ_s²/σ_t².
+    """
+    for t, s in _pairs(times):
+        mean = denoise(x, t)
+        alpha_s, sigma_s, sigma_t = path.alpha(s), path.sigma(s), path.sigma(t)
+        r = path.alpha(t) / alpha_s
+        v = (sigma_t**2 - r**2 * sigma_s**2).clamp_min(0)
+        z = torch.randn(x.shape, generator=generator, device=x.device, dtype=x.dtype)
+        x = r * sigma_s**2 / sigma_t**2 * x + alpha_s * v / sigma_t**2 * mean + v.sqrt() * sigma_s / sigma_t * z
+    return x
+
+
+SAMPLERS: dict[str, Sampler] = {
+    "euler": euler,
+    "ddim": euler,
+    "heun": heun,
+    "dpmpp_2m": dpmpp_2m,
+    "ancestral": ancestral,
+    "ddpm": ancestral,
+}
+
+
+def evaluations(sampler: str, steps: int) -> int:
+    """How often `denoise` is called."""
+    return 2 * steps - 1 if sampler == "heun" else steps

@@ -1,0 +1,313 @@
+"""What one encoded example is: slots of numbers and symbols on the channel axis, times positions.
+
+An example is a tensor ``x: (C, *P)``. Its channels are divided, in order, among slots; a `Real` slot holds
+numbers, a `Category` slot a one-hot vector. Every family works through the verbs of `Space` and so never needs
+to know whether it is looking at a digit, a patient or a sentence.
+
+The one constraint: parameters have the shape of data. For a `Real` slot they are the mean (the logit, if its
+likelihood is Bernoulli); for a `Category` slot they are logits.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
+from typing import Any, Literal
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from torch import Tensor
+
+Likelihood = Literal["gaussian", "bernoulli"]
+HALF_LOG_2PI = 0.5 * math.log(2 * math.pi)
+
+
+@dataclass(frozen=True)
+class Real:
+    """A slot of `width` numbers in [`low`, `high`]; the likelihood says how `Space.nll` measures a miss.
+
+    A Bernoulli likelihood (of a grey level in [low, high] as the probability of a white pixel) needs finite bounds.
+    """
+
+    width: int = 1
+    low: float = -math.inf
+    high: float = math.inf
+    likelihood: Likelihood = "gaussian"
+
+    def __post_init__(self) -> None:
+        if self.width < 1:
+            raise ValueError(f"a Real slot has at least one channel, not {self.width}")
+        if not self.low < self.high:
+            raise ValueError(f"a Real slot needs low < high, not [{self.low}, {self.high}]")
+        if self.likelihood == "bernoulli" and not math.isfinite(self.high - self.low):
+            raise ValueError("a Bernoulli likelihood needs finite bounds")
+
+
+@dataclass(frozen=True)
+class Category:
+    """A slot that holds one of `levels` symbols, one-hot."""
+
+    levels: int
+
+    def __post_init__(self) -> None:
+        if self.levels < 1:
+            raise ValueError(f"a Category slot has at least one level, not {self.levels}")
+
+    @property
+    def width(self) -> int:
+        return self.levels
+
+
+Slot = Real | Category
+
+
+@dataclass(frozen=True)
+class Space:
+    """The slots of one example and the axes of positions they are repeated over.
+
+    An image of 32 x 32 is ``Space((Real(3, -1, 1),), (32, 32))``, a table row has many slots and no positions,
+    a sentence is ``Space((Category(V),), (L,))``.
+    """
+
+    slots: tuple[Slot, ...]
+    positions: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.slots:
+            raise ValueError("a Space has at least one slot")
+
+    # -- geometry ------------------------------------------------------------------------------------------
+
+    @property
+    def channels(self) -> int:
+        return sum(slot.width for slot in self.slots)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(C, *P): the shape of one example."""
+        return (self.channels, *self.positions)
+
+    @property
+    def size(self) -> int:
+        """Numbers and symbols in one example: what a loss is divided by to be per dimension."""
+        per_position = sum(slot.width if isinstance(slot, Real) else 1 for slot in self.slots)
+        return per_position * math.prod(self.positions)
+
+    @property
+    def symbolic(self) -> bool:
+        """True if every slot is a Category."""
+        return all(isinstance(slot, Category) for slot in self.slots)
+
+    @cached_property
+    def offsets(self) -> tuple[int, ...]:
+        """The first channel of each slot."""
+        total, offsets = 0, []
+        for slot in self.slots:
+            offsets.append(total)
+            total += slot.width
+        return tuple(offsets)
+
+    @cached_property
+    def real_channels(self) -> Int[Tensor, " R"]:
+        """Channels that hold numbers."""
+        return self._channels(lambda slot: isinstance(slot, Real))
+
+    @cached_property
+    def is_real(self) -> Float[Tensor, " C"]:
+        """1 for a channel of numbers, 0 for a channel of a one-hot vector."""
+        return torch.zeros(self.channels).index_fill_(0, self.real_channels, 1.0)
+
+    @cached_property
+    def category_groups(self) -> tuple[Int[Tensor, "S L"], ...]:
+        """The channels of Category slots, those of equal size together, so that a verb needs no loop over slots."""
+        groups: dict[int, list[list[int]]] = {}
+        for slot, start in zip(self.slots, self.offsets, strict=True):
+            if isinstance(slot, Category):
+                groups.setdefault(slot.levels, []).append(list(range(start, start + slot.levels)))
+        return tuple(torch.tensor(rows) for rows in groups.values())
+
+    @cached_property
+    def bounds(self) -> tuple[Float[Tensor, " R"], Float[Tensor, " R"]]:
+        """(low, high) of every channel that holds numbers."""
+        reals = [slot for slot in self.slots if isinstance(slot, Real)]
+        low = [slot.low for slot in reals for _ in range(slot.width)]
+        high = [slot.high for slot in reals for _ in range(slot.width)]
+        return torch.tensor(low), torch.tensor(high)
+
+    def with_likelihood(self, likelihood: Likelihood) -> Space:
+        """The same space with another likelihood for every Real slot."""
+        slots = tuple(replace(s, likelihood=likelihood) if isinstance(s, Real) else s for s in self.slots)
+        return Space(slots, self.positions)
+
+    def check(self, x: Tensor) -> None:
+        """Raise ValueError unless `x` is a batch ``(B, C, *P)`` of this space."""
+        if tuple(x.shape[1:]) != self.shape:
+            raise ValueError(f"expected a batch of shape (B, {', '.join(map(str, self.shape))}), got {tuple(x.shape)}")
+
+    # -- the six verbs -------------------------------------------------------------------------------------
+
+    def nll(
+        self, params: Float[Tensor, "B C *P"], x: Float[Tensor, "B C *P"], scale: Tensor | float = 1.0
+    ) -> Float[Tensor, " B"]:
+        """−log p(x | params) of each example, summed over its slots and positions [nats].
+
+        Gaussian: ½((x − μ)/scale)² + log scale + ½ log 2π. Bernoulli: cross-entropy of the grey level
+        (x − low)/(high − low). Category: cross-entropy with the one-hot vector.
+
+        `scale` (> 0) is the standard deviation of Gaussian slots, broadcastable to ``(B, C, *P)``.
+        """
+        total = x.new_zeros(len(x))
+        for channels in self.category_groups:
+            log_p = F.log_softmax(_take(params, channels).float(), dim=2)
+            total = total - (log_p * _take(x, channels)).flatten(1).sum(1)
+        for likelihood, channels in self._reals_by_likelihood.items():
+            mu, value = _select(params, channels).float(), _select(x, channels)
+            if likelihood == "bernoulli":
+                loss = F.binary_cross_entropy_with_logits(mu, self._to_unit(value, channels), reduction="none")
+            else:
+                s = _select(torch.as_tensor(scale, dtype=x.dtype, device=x.device).expand_as(x), channels)
+                loss = 0.5 * ((value - mu) / s).square() + s.log() + HALF_LOG_2PI
+            total = total + loss.flatten(1).sum(1)
+        return total
+
+    def mean(self, params: Float[Tensor, "B C *P"]) -> Float[Tensor, "B C *P"]:
+        """E[x | params]: the mean of numbers, the probabilities of symbols."""
+        return self._each(params, self._real_mean, lambda logits: logits.softmax(2))
+
+    def mode(self, params: Float[Tensor, "B C *P"]) -> Float[Tensor, "B C *P"]:
+        """The likeliest x: the mean of numbers, the likeliest symbol, one-hot."""
+        return self._each(params, self._real_mean, _one_hot_argmax)
+
+    def sample(
+        self,
+        params: Float[Tensor, "B C *P"],
+        scale: Tensor | float = 1.0,
+        *,
+        generator: torch.Generator | None = None,
+    ) -> Float[Tensor, "B C *P"]:
+        """x ~ p(x | params). With ``scale = 0`` numbers are the mean; symbols are drawn all the same."""
+        noise = torch.randn(params.shape, generator=generator, device=params.device, dtype=params.dtype)
+        spread = torch.as_tensor(scale, dtype=params.dtype, device=params.device).expand_as(params) * noise
+
+        def draw_real(value: Tensor, channels: Tensor, likelihood: Likelihood) -> Tensor:
+            mean = self._real_mean(value, channels, likelihood)
+            if likelihood == "bernoulli":
+                low, high = (b.to(value)[:, *[None] * (value.ndim - 2)] for b in self._bounds_of(channels))
+                uniform = torch.rand(value.shape, generator=generator, device=value.device, dtype=value.dtype)
+                return torch.where(uniform < value.sigmoid(), high, low)
+            return mean + _select(spread, channels)
+
+        return self._each(params, draw_real, lambda logits: _one_hot_argmax(logits + _gumbel(logits, generator)))
+
+    def relax(
+        self,
+        params: Float[Tensor, "B C *P"],
+        *,
+        temperature: float = 1.0,
+        generator: torch.Generator | None = None,
+    ) -> Float[Tensor, "B C *P"]:
+        """A differentiable sample: the mean of numbers, straight-through Gumbel-softmax symbols (Jang 2017, eq. 2)."""
+
+        def straight_through(logits: Tensor) -> Tensor:
+            soft = ((logits + _gumbel(logits, generator)) / temperature).softmax(2)
+            return _one_hot_argmax(soft.detach()) - soft.detach() + soft
+
+        return self._each(params, self._real_mean, straight_through)
+
+    def harden(self, x: Float[Tensor, "B C *P"]) -> Float[Tensor, "B C *P"]:
+        """The nearest valid datum: numbers clipped to their bounds, the largest channel of each symbol set to 1."""
+
+        def clip(value: Tensor, channels: Tensor, likelihood: Likelihood) -> Tensor:
+            low, high = (b.to(value)[:, *[None] * (value.ndim - 2)] for b in self._bounds_of(channels))
+            return torch.minimum(torch.maximum(value, low), high)
+
+        return self._each(x, clip, _one_hot_argmax)
+
+    # -- JSON ----------------------------------------------------------------------------------------------
+
+    def to_json(self) -> dict[str, Any]:
+        def plain(slot: Slot) -> dict[str, Any]:
+            fields = {k: (None if isinstance(v, float) and math.isinf(v) else v) for k, v in asdict(slot).items()}
+            return {"kind": type(slot).__name__.lower(), **fields}
+
+        return {"slots": [plain(slot) for slot in self.slots], "positions": list(self.positions)}
+
+    @staticmethod
+    def from_json(data: dict[str, Any]) -> Space:
+        def slot(fields: dict[str, Any]) -> Slot:
+            if fields["kind"] == "category":
+                return Category(fields["levels"])
+            low = -math.inf if fields["low"] is None else fields["low"]
+            high = math.inf if fields["high"] is None else fields["high"]
+            return Real(fields["width"], low, high, fields["likelihood"])
+
+        return Space(tuple(slot(s) for s in data["slots"]), tuple(data["positions"]))
+
+    # -- helpers -------------------------------------------------------------------------------------------
+
+    def _channels(self, wanted: Any) -> Tensor:
+        spans = zip(self.slots, self.offsets, strict=True)
+        return torch.tensor([c for s, o in spans if wanted(s) for c in range(o, o + s.width)], dtype=torch.long)
+
+    @cached_property
+    def _reals_by_likelihood(self) -> dict[Likelihood, Tensor]:
+        kinds: dict[Likelihood, Tensor] = {}
+        for likelihood in ("gaussian", "bernoulli"):
+            channels = self._channels(lambda s, k=likelihood: isinstance(s, Real) and s.likelihood == k)
+            if len(channels):
+                kinds[likelihood] = channels
+        return kinds
+
+    def _bounds_of(self, channels: Tensor) -> tuple[Tensor, Tensor]:
+        """(low, high) of the given channels."""
+        where = torch.searchsorted(self.real_channels, channels)
+        return self.bounds[0][where], self.bounds[1][where]
+
+    def _to_unit(self, value: Tensor, channels: Tensor) -> Tensor:
+        low, high = (b.to(value)[:, *[None] * (value.ndim - 2)] for b in self._bounds_of(channels))
+        return ((value - low) / (high - low)).clamp(0, 1)
+
+    def _real_mean(self, value: Tensor, channels: Tensor, likelihood: Likelihood) -> Tensor:
+        if likelihood == "gaussian":
+            return value
+        low, high = (b.to(value)[:, *[None] * (value.ndim - 2)] for b in self._bounds_of(channels))
+        return low + (high - low) * value.sigmoid()
+
+    def _each(self, x: Tensor, on_real: Any, on_category: Any) -> Tensor:
+        """Apply one function to the numbers and another to the symbols; both keep the shape they are given."""
+        if len(self.slots) == 1 and isinstance(self.slots[0], Category):
+            return on_category(x.unsqueeze(1)).squeeze(1)
+        parts, order = [], []
+        for likelihood, channels in self._reals_by_likelihood.items():
+            parts.append(on_real(_select(x, channels), channels, likelihood))
+            order.append(channels)
+        for channels in self.category_groups:
+            parts.append(on_category(_take(x, channels)).flatten(1, 2))
+            order.append(channels.flatten())
+        if len(parts) == 1:
+            return parts[0]
+        inverse = torch.argsort(torch.cat(order)).to(x.device)
+        return torch.cat(parts, dim=1).index_select(1, inverse)
+
+
+def _select(x: Tensor, channels: Tensor) -> Tensor:
+    """The given channels, without a copy where they are all of them."""
+    return x if len(channels) == x.shape[1] else x.index_select(1, channels.to(x.device))
+
+
+def _take(x: Tensor, channels: Int[Tensor, "S L"]) -> Tensor:
+    """(B, C, *P) -> (B, S, L, *P)."""
+    return _select(x, channels.flatten()).unflatten(1, tuple(channels.shape))
+
+
+def _one_hot_argmax(x: Tensor) -> Tensor:
+    """One-hot of the largest entry along axis 2."""
+    return torch.zeros_like(x).scatter_(2, x.argmax(2, keepdim=True), 1.0)
+
+
+def _gumbel(like: Tensor, generator: torch.Generator | None) -> Tensor:
+    """Standard Gumbel noise of the shape of `like`."""
+    exponential = torch.empty_like(like).exponential_(generator=generator)
+    return -exponential.clamp_min(torch.finfo(like.dtype).tiny).log()
