@@ -75,7 +75,7 @@ class Denoiser(nn.Module):
         self, u_t: Float[Tensor, "B C *P"], t: Tensor, condition: Tensor | None = None
     ) -> tuple[Float[Tensor, "B C *P"], Tensor]:
         """(means of numbers and logits of symbols, c_out). t: ``()`` or ``(B,)`` in [0, 1]."""
-        alpha, sigma = self._broadcast(self.path.alpha(t), u_t), self._broadcast(self.path.sigma(t), u_t)
+        alpha, sigma = _broadcast(self.path.alpha(t), u_t), _broadcast(self.path.sigma(t), u_t)
         spread = self.coordinates.spread
         total = alpha**2 * spread**2 + sigma**2
         raw = self.network(u_t * total.rsqrt(), log_noise(self.path, t) / 4, condition).to(u_t.dtype)
@@ -92,7 +92,7 @@ class Denoiser(nn.Module):
     ) -> Float[Tensor, " B"]:
         """Nats per dimension. For numbers this is Karras' weighted square: the Gaussian nll at standard deviation c_out."""
         u = self.coordinates.embed(x)
-        u_t = self._broadcast(self.path.alpha(t), x) * u + self._broadcast(self.path.sigma(t), x) * z
+        u_t = _broadcast(self.path.alpha(t), x) * u + _broadcast(self.path.sigma(t), x) * z
         params, c_out = self.params(u_t, t, condition)
         miss = self.space.nll(
             torch.where(self.is_real, (params - u) / c_out.clamp_min(1e-4), params),
@@ -100,34 +100,65 @@ class Denoiser(nn.Module):
         )
         return miss / self.space.size
 
-    def draw(
-        self,
-        n: int,
-        *,
-        condition: Float[Tensor, "B K"] | None,
-        sampler: str,
-        times: Tensor,
-        scale: float,
-        generator: torch.Generator,
-    ) -> Float[Tensor, "B C *P"]:
-        """`n` hardened samples by `sampler` over `times`, with classifier-free guidance at `scale`."""
-        device = self.coordinates.centre.device
-        t_0 = times[0]
-        z = torch.randn((n, *self.space.shape), generator=generator, device=device)
-        denoise = self._guided(condition, scale)
-        u = SAMPLERS[sampler](denoise, self.path, self.path.sigma(t_0) * z, times.to(device), generator)
-        return self.space.harden(self.coordinates.restore(u))
 
-    def _guided(self, condition: Tensor | None, scale: float) -> Denoise:
-        if condition is None:
-            return lambda u_t, t: self(u_t, t)
-        kept = given(condition)
+class NoisePredictor(nn.Module):
+    """E[u | u_t] from a network that predicts the noise, ε_θ(u_t, t): D = (u_t − σ ε_θ)/α (Ho 2020, eq. 12-14).
+
+    Symbols are treated as the numbers of their one-hot vectors. This is the survey's diffusion model; `Denoiser` is
+    better conditioned.
+    """
+
+    def __init__(self, space: Space, network: nn.Module, path: Path) -> None:
+        super().__init__()
+        self.space, self.network, self.path = space, network, path
+        self.coordinates = Coordinates(space)
+
+    def forward(self, u_t: Tensor, t: Tensor, condition: Tensor | None = None) -> Tensor:
+        """E[u | u_t]."""
+        noise = self.network(u_t, t, condition).to(u_t.dtype)
+        return (u_t - _broadcast(self.path.sigma(t), u_t) * noise) / _broadcast(self.path.alpha(t), u_t)
+
+    def loss(
+        self, x: Float[Tensor, "B C *P"], t: Float[Tensor, " B"], z: Tensor, condition: Tensor | None = None
+    ) -> Float[Tensor, " B"]:
+        """The mean over dimensions of (ε − ε_θ)²."""
+        u = self.coordinates.embed(x)
+        u_t = _broadcast(self.path.alpha(t), x) * u + _broadcast(self.path.sigma(t), x) * z
+        return (z - self.network(u_t, t, condition)).square().flatten(1).mean(1)
+
+
+def draw(
+    denoiser: Denoiser | NoisePredictor,
+    n: int,
+    *,
+    condition: Float[Tensor, "B K"] | None,
+    sampler: str,
+    times: Tensor,
+    scale: float,
+    generator: torch.Generator,
+) -> Float[Tensor, "B C *P"]:
+    """`n` hardened samples by `sampler` over `times`, with classifier-free guidance at `scale`."""
+    device = denoiser.coordinates.centre.device
+    z = torch.randn((n, *denoiser.space.shape), generator=generator, device=device)
+    start = denoiser.path.sigma(times[0]) * z
+    u = SAMPLERS[sampler](_guided(denoiser, condition, scale), denoiser.path, start, times.to(device), generator)
+    return denoiser.space.harden(denoiser.coordinates.restore(u))
+
+
+def _guided(denoiser: Denoiser | NoisePredictor, condition: Tensor | None, scale: float) -> Denoise:
+    kept, dropped = given(condition), None
+    if condition is not None:
         dropped = given(condition, torch.zeros(len(condition), dtype=torch.bool, device=condition.device))
-        return guidance.classifier_free(lambda u_t, t: self(u_t, t, kept), lambda u_t, t: self(u_t, t, dropped), scale)
+    return guidance.classifier_free(
+        lambda u_t, t: denoiser(u_t, t, kept),
+        lambda u_t, t: denoiser(u_t, t, dropped),
+        1.0 if condition is None else scale,
+    )
 
-    @staticmethod
-    def _broadcast(value: Tensor, like: Tensor) -> Tensor:
-        return value.view(-1, *[1] * (like.ndim - 1))
+
+def _broadcast(value: Tensor, like: Tensor) -> Tensor:
+    """``()`` or ``(B,)`` to a shape that multiplies ``(B, C, *P)``."""
+    return value.view(-1, *[1] * (like.ndim - 1))
 
 
 def stratified_normal(n: int, generator: torch.Generator, device: torch.device) -> Tensor:

@@ -78,6 +78,10 @@ class GenerativeModel(nn.Module, ABC):
     def turns(self) -> dict[str, Turn]:
         """Who is trained, in the order of their turns within one step."""
 
+    def measure(self, x: Float[Tensor, "N C *P"]) -> None:
+        """Read off training data, once before training, what the family must know of it; most need nothing."""
+        return
+
     @abstractmethod
     def sample(
         self,

@@ -194,6 +194,8 @@ class Space:
         def draw_real(value: Tensor, channels: Tensor, likelihood: Likelihood) -> Tensor:
             mean = self._real_mean(value, channels, likelihood)
             if likelihood == "bernoulli":
+                if isinstance(scale, float) and scale == 0:
+                    return mean
                 low, high = (b.to(value)[:, *[None] * (value.ndim - 2)] for b in self._bounds_of(channels))
                 uniform = torch.rand(value.shape, generator=generator, device=value.device, dtype=value.dtype)
                 return torch.where(uniform < value.sigmoid(), high, low)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from sansheng.denoiser import Denoiser, check_sampler, stratified_normal
+from sansheng.denoiser import Denoiser, NoisePredictor, check_sampler, draw, stratified_normal
 from sansheng.model import DEFAULT_SAMPLING, Batch, GenerativeModel, Sampling, Turn, given
-from sansheng.paths import Path
 from sansheng.samplers import evaluations
 from sansheng.space import Space
 
@@ -15,48 +14,54 @@ from sansheng.space import Space
 class Diffusion(GenerativeModel):
     """Draw ln(σ/α) ~ N(noise_mean, noise_std²), make x_t, and learn to see through it.
 
-    network: ``(x, c_noise, condition) -> (B, C, *P)``. `drop` is the share of examples whose condition is hidden in
-    training, which makes guidance possible. `steps` and `sampler` are the defaults of `sample`.
+    levels: train on that many evenly spaced times instead (Ho 2020). `drop` is the share of examples whose condition is
+    hidden in training, which makes guidance possible. `steps` and `sampler` are the defaults of `sample`.
     """
 
     def __init__(
         self,
         space: Space,
-        network: nn.Module,
-        path: Path,
+        denoiser: Denoiser | NoisePredictor,
         *,
         condition_space: Space | None = None,
         noise_mean: float = -0.5,
         noise_std: float = 1.4,
+        levels: int | None = None,
         drop: float = 0.1,
         steps: int = 18,
         sampler: str = "heun",
         learning_rate: float = 1e-3,
         weight_decay: float = 0.01,
+        constant: bool = False,
     ) -> None:
         super().__init__()
         self.space, self.condition_space = space, condition_space
-        self.denoiser = Denoiser(space, network, path)
-        self.noise_mean, self.noise_std, self.drop = noise_mean, noise_std, drop
+        self.denoiser = denoiser
+        self.noise_mean, self.noise_std, self.levels, self.drop = noise_mean, noise_std, levels, drop
         self.steps, self.sampler = steps, sampler
-        self.learning_rate, self.weight_decay = learning_rate, weight_decay
+        self.learning_rate, self.weight_decay, self.constant = learning_rate, weight_decay, constant
 
     def measure(self, x: Tensor) -> None:
         self.denoiser.coordinates.measure(self.space, x)
 
     def turns(self) -> dict[str, Turn]:
-        return {
-            "denoiser": Turn(self.denoiser, self.loss, learning_rate=self.learning_rate, weight_decay=self.weight_decay)
-        }
+        turn = Turn(
+            self.denoiser, self.loss, self.learning_rate, weight_decay=self.weight_decay, constant=self.constant
+        )
+        return {"denoiser": turn}
 
     def loss(self, batch: Batch, progress: float, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
         """Mean over the batch of the denoising loss, in nats per dimension."""
         x = batch.x
-        noise = self.noise_mean + self.noise_std * stratified_normal(len(x), generator, x.device)
+        t = self._times(len(x), generator, x.device)
         z = torch.randn(x.shape, generator=generator, device=x.device)
         keep = torch.rand(len(x), generator=generator, device=x.device) >= self.drop
-        t = self.denoiser.path.time(noise)
         return self.denoiser.loss(x, t, z, given(batch.condition, keep)).mean(), {}
+
+    def _times(self, n: int, generator: torch.Generator, device: torch.device) -> Tensor:
+        if self.levels is not None:
+            return torch.randint(1, self.levels + 1, (n,), generator=generator, device=device) / self.levels
+        return self.denoiser.path.time(self.noise_mean + self.noise_std * stratified_normal(n, generator, device))
 
     @torch.no_grad()
     def sample(
@@ -69,7 +74,8 @@ class Diffusion(GenerativeModel):
     ) -> Tensor:
         check_sampler(settings)
         times = self.denoiser.path.times(settings.steps or self.steps)
-        return self.denoiser.draw(
+        return draw(
+            self.denoiser,
             n,
             condition=condition,
             sampler=settings.sampler or self.sampler,

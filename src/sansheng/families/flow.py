@@ -7,11 +7,10 @@ integrating dx = v dt from t = 1 to 0 is `samplers.euler` or `samplers.heun`.
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from sansheng.denoiser import Denoiser, check_sampler, stratified_normal
+from sansheng.denoiser import Denoiser, check_sampler, draw, stratified_normal
 from sansheng.model import DEFAULT_SAMPLING, Batch, GenerativeModel, Sampling, Turn, given
-from sansheng.paths import Rectified
 from sansheng.samplers import evaluations
 from sansheng.space import Space
 
@@ -19,14 +18,14 @@ from sansheng.space import Space
 class Flow(GenerativeModel):
     """Draw t with logit(t) ~ N(time_mean, time_std²) (Esser 2024, eq. 19) and learn the way from x_t to x.
 
-    network: ``(x, c_noise, condition) -> (B, C, *P)``. `drop` is the share of examples whose condition is hidden in
-    training. `steps` and `sampler` are the defaults of `sample`.
+    denoiser: on the straight path. `drop` is the share of examples whose condition is hidden in training. `steps` and
+    `sampler` are the defaults of `sample`.
     """
 
     def __init__(
         self,
         space: Space,
-        network: nn.Module,
+        denoiser: Denoiser,
         *,
         condition_space: Space | None = None,
         time_mean: float = 0.0,
@@ -39,7 +38,7 @@ class Flow(GenerativeModel):
     ) -> None:
         super().__init__()
         self.space, self.condition_space = space, condition_space
-        self.denoiser = Denoiser(space, network, Rectified())
+        self.denoiser = denoiser
         self.time_mean, self.time_std, self.drop = time_mean, time_std, drop
         self.steps, self.sampler = steps, sampler
         self.learning_rate, self.weight_decay = learning_rate, weight_decay
@@ -48,9 +47,8 @@ class Flow(GenerativeModel):
         self.denoiser.coordinates.measure(self.space, x)
 
     def turns(self) -> dict[str, Turn]:
-        return {
-            "velocity": Turn(self.denoiser, self.loss, learning_rate=self.learning_rate, weight_decay=self.weight_decay)
-        }
+        turn = Turn(self.denoiser, self.loss, self.learning_rate, weight_decay=self.weight_decay)
+        return {"velocity": turn}
 
     def loss(self, batch: Batch, progress: float, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
         """Mean over the batch of the matching loss, in nats per dimension."""
@@ -71,7 +69,8 @@ class Flow(GenerativeModel):
     ) -> Tensor:
         check_sampler(settings)
         times = self.denoiser.path.times(settings.steps or self.steps)
-        return self.denoiser.draw(
+        return draw(
+            self.denoiser,
             n,
             condition=condition,
             sampler=settings.sampler or self.sampler,

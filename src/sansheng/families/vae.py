@@ -14,7 +14,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from sansheng.budget import ramp
-from sansheng.denoiser import Denoiser, stratified_normal
+from sansheng.denoiser import Denoiser, draw, stratified_normal
 from sansheng.model import DEFAULT_SAMPLING, Batch, GenerativeModel, Sampling, Turn, given, refuse_steps
 from sansheng.samplers import evaluations
 from sansheng.space import Space
@@ -145,7 +145,7 @@ class VAE(GenerativeModel):
             z = torch.randn(n, self.latent, generator=generator, device=self.log_scale.device)
         else:
             times = self.prior.path.times(PRIOR_STEPS)
-            z = self.prior.draw(n, condition=condition, sampler="heun", times=times, scale=1.0, generator=generator)
+            z = draw(self.prior, n, condition=condition, sampler="heun", times=times, scale=1.0, generator=generator)
         scale = self.scale if self.draw_numbers else 0.0
         return self.space.harden(self.space.sample(self.decode(z, given(condition)), scale, generator=generator))
 

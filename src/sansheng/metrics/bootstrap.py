@@ -36,9 +36,7 @@ def bootstrap(
     Raises ValueError for a level or a number of rounds outside its range.
     """
     _check(rounds, level)
-    draws = [
-        function(*(a[generator.integers(len(a), size=len(a))] for a in arrays)) for _ in range(rounds)
-    ]
+    draws = [function(*(a[generator.integers(len(a), size=len(a))] for a in arrays)) for _ in range(rounds)]
     low, high = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2])
     return Interval(float(function(*arrays)), float(low), float(high))
 
@@ -91,21 +89,17 @@ def normal_interval(value: float, standard_error: float, level: float = 0.95) ->
     return Interval(value, value - reach, value + reach)
 
 
-def mean_interval(values: np.ndarray, level: float = 0.95) -> Interval:
-    """The mean of one number a row, and its t-interval. A single row has an interval of no width."""
-    value = float(values.mean())
-    if len(values) < 2:
-        return Interval(value, value, value)
-    reach = float(stats.t.ppf((1 + level) / 2, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values)))
-    return Interval(value, value - reach, value + reach)
+def share_interval(share: float, n: int, standard_error: float = 0.0, level: float = 0.95) -> Interval:
+    """Wilson's interval (1927) of a share of `n` rows: inside [0, 1], and honest at 0 and 1.
 
-
-def share_interval(hits: np.ndarray, level: float = 0.95) -> Interval:
-    """The mean of values in [0, 1], one a row, and Wilson's interval (1927): inside [0, 1], honest at 0 and 1."""
-    n, value, z = len(hits), float(hits.mean()), float(stats.norm.ppf((1 + level) / 2))
-    centre = (value + z**2 / (2 * n)) / (1 + z**2 / n)
-    reach = z * np.sqrt(value * (1 - value) / n + z**2 / (4 * n**2)) / (1 + z**2 / n)
-    return Interval(value, min(value, float(centre - reach)), max(value, float(centre + reach)))
+    A `standard_error` larger than that of n independent rows counts as fewer rows, share (1 − share) / error².
+    """
+    variance, z = share * (1 - share), float(stats.norm.ppf((1 + level) / 2))
+    if standard_error > 0 and variance > 0:
+        n = max(1, min(n, round(variance / standard_error**2)))
+    centre = (share + z**2 / (2 * n)) / (1 + z**2 / n)
+    reach = z * float(np.sqrt(variance / n + z**2 / (4 * n**2))) / (1 + z**2 / n)
+    return Interval(share, min(share, centre - reach), max(share, centre + reach))
 
 
 def pool(values_by_seed: Sequence[tuple[float, float, float]], level: float = 0.95) -> Interval:

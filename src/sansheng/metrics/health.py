@@ -25,7 +25,9 @@ def mode_share(predictions: Int[np.ndarray, " N"], n_classes: int) -> Float[np.n
     if not len(predictions):
         raise ValueError("there are no predictions to count")
     if predictions.min() < 0 or predictions.max() >= n_classes:
-        raise ValueError(f"class indices must be in 0 .. {n_classes - 1}, got {predictions.min()} .. {predictions.max()}")
+        raise ValueError(
+            f"class indices must be in 0 .. {n_classes - 1}, got {predictions.min()} .. {predictions.max()}"
+        )
     return np.bincount(predictions, minlength=n_classes) / len(predictions)
 
 

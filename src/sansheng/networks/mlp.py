@@ -103,3 +103,23 @@ class PlainMLP(nn.Module):
         if self.conditional and condition is not None:
             parts.append(condition)
         return self.layers(torch.cat(parts, dim=1)).unflatten(1, self.shape_out)
+
+
+class Bounded(nn.Module):
+    """A network whose numbers end in tanh, stretched to the bounds [low, high] of the space (finite)."""
+
+    low: Tensor
+    high: Tensor
+    is_real: Tensor
+
+    def __init__(self, network: nn.Module, low: Tensor, high: Tensor, is_real: Tensor) -> None:
+        """low, high, is_real: one value a channel, shaped to broadcast over ``(B, C, *P)``."""
+        super().__init__()
+        self.network = network
+        self.register_buffer("low", low, persistent=False)
+        self.register_buffer("high", high, persistent=False)
+        self.register_buffer("is_real", is_real.bool(), persistent=False)
+
+    def forward(self, z: Tensor, t: Tensor | None = None, condition: Tensor | None = None) -> Tensor:
+        raw = self.network(z, t, condition)
+        return torch.where(self.is_real, self.low + (self.high - self.low) * (raw.tanh() + 1) / 2, raw)

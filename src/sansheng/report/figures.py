@@ -9,8 +9,9 @@ from __future__ import annotations
 import html
 import io
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -20,14 +21,13 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
 
 from sansheng.report.marks import COLOURS, REFERENCE, Mark
-from sansheng.report.numbers import plain
 from sansheng.report.page import ScoreCell
 
 INK, RULE = "#6b7178", "#d9dcdf"
 THEME = {**{value: f"--{name}" for name, value in COLOURS.items()}, INK: "--soft", RULE: "--rule"}
-WIDTH = 340
-"""[px] of every chart; the page scales it a little."""
-RC = {"svg.fonttype": "none", "svg.hashsalt": "sansheng", "font.size": 11, "font.family": "sans-serif"}
+WIDTH = 320
+"""[px] of a small chart; the page scales it a little."""
+RC: dict[Any, Any] = {"svg.fonttype": "none", "svg.hashsalt": "sansheng", "font.size": 11, "font.family": "sans-serif"}
 POINTS = 200
 """The most points drawn of one learning curve; longer ones are averaged in windows."""
 
@@ -55,7 +55,7 @@ class Line:
 def interval_chart(dots: Sequence[Dot], guide: float | None, alt: str) -> str:
     """A dot and its interval for each row, top to bottom; a dotted line at `guide` (what real data score)."""
     names = [_short(dot.name) for dot in dots]
-    figure, axes = _canvas(height=19 * len(dots) + 34, left=18 + 6.1 * max(map(len, names), default=0), bottom=24)
+    figure, axes = _canvas(height=19 * len(dots) + 34, left=14 + 5.6 * max(map(len, names), default=0), bottom=24)
     if guide is not None:
         axes.axvline(guide, color=REFERENCE.colour, linewidth=1, linestyle=(0, (1, 2)), zorder=1)
     for place, dot in enumerate(dots):
@@ -71,20 +71,20 @@ def interval_chart(dots: Sequence[Dot], guide: float | None, alt: str) -> str:
     return _svg(figure, alt)
 
 
-def cost_chart(lines: Sequence[Line], label: str, x_format: Callable[[float], str], *, octaves: bool, alt: str) -> str:
+def cost_chart(lines: Sequence[Line], label: str, *, octaves: bool, alt: str) -> str:
     """A value against the cost of a sample, on a log₂ axis; families of one step are single points.
 
     octaves: put the ticks at powers of two (evaluations) instead of powers of ten (seconds).
     """
-    figure, axes = _canvas(height=250, left=46, bottom=40)
+    figure, axes = _canvas(width=500, height=280, left=46, bottom=40)
     for line in lines:
         _cost_line(axes, line)
     axes.set_xscale("log", base=2 if octaves else 10)
     x = np.concatenate([line.x for line in lines])
     axes.set_xlim(x.min() / 1.25, x.max() * 1.25)
-    axes.xaxis.set_major_locator(FixedLocator(_octaves(x)) if octaves else LogLocator(base=10, numticks=7))
+    axes.xaxis.set_major_locator(FixedLocator(_octaves(x)) if octaves else _decades(x))
     axes.xaxis.set_minor_locator(NullLocator())
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: x_format(value)))
+    axes.xaxis.set_major_formatter(FuncFormatter(_tick))
     ends = [end for line in lines for part in (line.y, line.low, line.high) if part is not None for end in part]
     _value_axis(axes, ends, axis="y")
     axes.set_xlabel(label, color=INK, fontsize=11, parse_math=False)
@@ -102,7 +102,7 @@ def loss_chart(lines: Sequence[Line], alt: str) -> str:
     ends = np.percentile(settled, [1, 99]).tolist() if settled else [0.0, 1.0]
     _value_axis(axes, ends, axis="y", margin=0.12)
     axes.xaxis.set_major_locator(MaxNLocator(5))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: plain(value)))
+    axes.xaxis.set_major_formatter(FuncFormatter(_tick))
     axes.set_xlabel("seconds", color=INK, fontsize=11)
     axes.grid(color=RULE, linewidth=0.8)
     return _svg(figure, alt)
@@ -111,11 +111,11 @@ def loss_chart(lines: Sequence[Line], alt: str) -> str:
 # -- parts of a chart --------------------------------------------------------------------------------------
 
 
-def _canvas(*, height: float, left: float, bottom: float) -> tuple[Figure, Axes]:
-    """A figure of WIDTH x height [px] with one bare pair of axes."""
-    figure = Figure(figsize=(WIDTH / 72, height / 72), dpi=72)
+def _canvas(*, height: float, left: float, bottom: float, width: float = WIDTH) -> tuple[Figure, Axes]:
+    """A figure of width x height [px] with one bare pair of axes."""
+    figure = Figure(figsize=(width / 72, height / 72), dpi=72)
     FigureCanvasSVG(figure)
-    axes = figure.add_axes((left / WIDTH, bottom / height, (WIDTH - left - 14) / WIDTH, (height - bottom - 8) / height))
+    axes = figure.add_axes((left / width, bottom / height, (width - left - 14) / width, (height - bottom - 8) / height))
     axes.patch.set_visible(False)
     figure.patch.set_visible(False)
     axes.set_axisbelow(True)
@@ -134,18 +134,18 @@ def _value_axis(axes: Axes, ends: Sequence[float], *, axis: str, margin: float =
         (axes.set_xscale if axis == "x" else axes.set_yscale)("log")
         room = (high / low) ** margin
         limits = low / room, high * room
-        line.set_major_locator(LogLocator(numticks=5))
+        line.set_major_locator(_decades(np.array(ends)))
         line.set_minor_locator(NullLocator())
     else:
         room = margin * (high - low) or 0.1 * abs(high) or 1.0
         limits = low - room, high + room
         line.set_major_locator(MaxNLocator(4))
-    line.set_major_formatter(FuncFormatter(lambda value, _: plain(value)))
+    line.set_major_formatter(FuncFormatter(_tick))
     line.set_minor_formatter(NullFormatter())
     (axes.set_xlim if axis == "x" else axes.set_ylim)(*limits)
 
 
-def _marker(mark: Mark) -> dict[str, object]:
+def _marker(mark: Mark) -> dict[str, Any]:
     """Keyword arguments of `Axes.plot` that draw one mark; a hollow one is painted over with the page."""
     size = {"D": 6.0, "x": 6.5, "s": 6.5}.get(mark.shape, 7.5)
     face = "none" if mark.hollow else mark.colour
@@ -167,6 +167,17 @@ def _octaves(x: np.ndarray) -> list[float]:
     """Powers of two over the range of `x`, at most about eight of them."""
     first, last = int(np.floor(np.log2(x.min()))), int(np.ceil(np.log2(x.max())))
     return [2.0**power for power in range(first, last + 1, 1 + (last - first) // 8)]
+
+
+def _decades(values: np.ndarray) -> LogLocator:
+    """Ticks at powers of ten, and at 2 and 5 between them where there is room."""
+    roomy = values.max() / values.min() < 200
+    return LogLocator(base=10, subs=(1.0, 2.0, 5.0) if roomy else (1.0,), numticks=9)
+
+
+def _tick(value: float, _: int | None = None) -> str:
+    """A tick's label: no more digits than it needs."""
+    return (f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}").replace("-", "−")
 
 
 def _averaged(line: Line) -> Line:

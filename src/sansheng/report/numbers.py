@@ -34,12 +34,12 @@ def fixed(value: float, decimals: int) -> str:
 
 
 def decimals_for(cell: ScoreCell) -> int:
-    """Decimals that show two digits of the interval's half width (three of the value, without one); 0 to 5."""
+    """Decimals that show one or two digits of the interval's half width (three of the value, without one); 0 to 5."""
     low, high = cell.interval
-    scale = (high - low) / 2 if high > low else abs(cell.value) / 10
+    scale = (high - low) / 2 if high > low else abs(cell.value) / 40
     if scale <= 0 or not isfinite(scale):
         return 2
-    return min(5, max(0, 1 - floor(log10(scale))))
+    return min(5, max(0, -floor(log10(scale / 3))))
 
 
 def value_text(cell: ScoreCell) -> str:
@@ -69,11 +69,13 @@ def seconds(value: float | None) -> str:
 
 
 def count(value: float | None) -> str:
-    """A count, shortened: 1,234 or 1.23 M."""
+    """A count, shortened: 1,234, 123 k or 1.23 M."""
     if value is None or not isfinite(value):
         return DASH
     if abs(value) >= 1e9:
         return f"{plain(value / 1e9)} G"
     if abs(value) >= 1e6:
         return f"{plain(value / 1e6)} M"
+    if abs(value) >= 1e5:
+        return f"{plain(value / 1e3)} k"
     return f"{value:,.0f}"

@@ -174,6 +174,12 @@ class Page:
     version: str = ""
     verdict: str | None = None
 
+    def __post_init__(self) -> None:
+        names = [row.name for row in self.rows]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"each row of a page needs a name of its own; given twice: {', '.join(twice)}")
+
     @property
     def families(self) -> list[Row]:
         return [row for row in self.rows if row.kind == "family"]

@@ -138,9 +138,7 @@ def _winner(metric: str, cells: dict[str, ScoreCell]) -> Winner:
     return Winner(metric, best, cells[best], runner_up, margin, bool(others) and not tied, tied, sentence)
 
 
-def _sentence(
-    metric: str, best: str, runner_up: str | None, tied: tuple[str, ...], cells: dict[str, ScoreCell]
-) -> str:
+def _sentence(metric: str, best: str, runner_up: str | None, tied: tuple[str, ...], cells: dict[str, ScoreCell]) -> str:
     title, cell = explain(metric).title, cells[best]
     score = f"{value_text(cell)}{unit_text(cell.unit)}"
     if runner_up is None:
@@ -175,17 +173,25 @@ def _overall(page: Page, ranking: list[tuple[str, float]], winners: list[Winner]
     (first, mean), rest = ranking[0], ranking[1:]
     contested = [w for w in winners if w.runner_up is not None]
     level = [name for name, other in rest if other == mean]
-    head = f"{listed([first, *level])} share the first place" if level else f"{first} ranks first overall"
     ahead = f", ahead of {rest[0][0]} ({fixed(rest[0][1], 1)})" if rest and not level else ""
-    sentences = [f"{head}: mean rank {fixed(mean, 1)} over {_metrics(len(contested))}{ahead}."]
+    place = f"{listed([first, *level])}, level, each" if level else f"{first},"
+    head = f"First overall: {place} with a mean rank of {fixed(mean, 1)} over {_metrics(len(_ranks_of(page, first)))}{ahead}"
+    sentences = [f"{head}; {_apart(page, first, rest[0][0])}." if rest else f"{head}."]
     for name, _ in ranking:
         won = [explain(w.metric).in_sentence for w in contested if w.name == name and w.significant]
         if won:
-            sentences.append(f"{name} wins clearly on {listed(won)}: no other family's 95 % interval overlaps.")
+            sentences.append(f"Clear wins for {name}, no other family's 95 % interval overlapping: {listed(won)}.")
     tied = [explain(w.metric).in_sentence for w in contested if not w.significant]
     if tied:
         sentences.append(f"Tied, because the intervals of the best overlap: {listed(tied)}.")
     return sentences
+
+
+def _apart(page: Page, first: str, second: str) -> str:
+    """On how many metrics the intervals tell the two best families apart, whichever way."""
+    pairs = [(cells[first], cells[second]) for m in page.metrics if {first, second} <= (cells := page.cells(m)).keys()]
+    apart = sum(not mine.overlaps(other) for mine, other in pairs)
+    return f"the 95 % intervals tell the two apart on {apart} of {_metrics(len(pairs))}"
 
 
 def _cautions(page: Page, ranking: list[tuple[str, float]]) -> list[str]:
@@ -206,15 +212,18 @@ def _cautions(page: Page, ranking: list[tuple[str, float]]) -> list[str]:
 
 
 def _footnotes(page: Page) -> dict[str, str]:
-    """metric -> a warning, where a reference that is no model beats every family."""
-    notes = {}
-    for metric in page.metrics:
-        cells = page.cells(metric).values()
-        traps = [row for row in page.references if _trap(row) and (cell := row.measured(metric)) and cells]
-        beaten = [row for row in traps if all(row.scores[metric].beats(cell) for cell in cells)]
-        if beaten:
-            notes[metric] = " ".join(_warning(row, metric) for row in beaten)
+    """metric -> a warning, where a reference that is no model beats every family; one text for all its metrics."""
+    notes: dict[str, str] = {}
+    for row in filter(_trap, page.references):
+        beaten = [metric for metric in page.metrics if _beats_all(page, row, metric)]
+        for metric in beaten:
+            notes[metric] = " ".join(filter(None, (notes.get(metric), _warning(row, beaten))))
     return notes
+
+
+def _beats_all(page: Page, row: Row, metric: str) -> bool:
+    mine, cells = row.measured(metric), page.cells(metric)
+    return mine is not None and bool(cells) and all(mine.beats(cell) for cell in cells.values())
 
 
 def _trap(row: Row) -> bool:
@@ -222,13 +231,14 @@ def _trap(row: Row) -> bool:
     return any(word in row.name.lower() for word in ("training", "column"))
 
 
-def _warning(row: Row, metric: str) -> str:
-    title = explain(metric).title
+def _warning(row: Row, metrics: Sequence[str]) -> str:
+    titles = listed([explain(metric).in_sentence for metric in metrics])
+    these = "this metric alone does" if len(metrics) == 1 else "these metrics alone do"
     if "column" in row.name.lower():
-        why = "it ignores every relation between columns, so this metric alone does not show that a row makes sense"
+        why = f"It ignores every relation between columns, so {these} not show that a row makes sense."
     else:
-        why = "it only repeats the training data, so this metric alone does not show that anything new was made"
-    return f"“{row.name}” beats every family on {title}: {why}."
+        why = f"It only repeats the training data, so {these} not show that anything new was made."
+    return f"“{row.name}” beats every family on {titles}. {why}"
 
 
 def _metrics(number: int) -> str:

@@ -1,0 +1,6 @@
+"""`python -m sansheng` is the command `sansheng`, for a place where scripts are not on the path."""
+
+from sansheng.cli import main
+
+if __name__ == "__main__":
+    main()

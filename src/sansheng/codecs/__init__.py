@@ -1,0 +1,117 @@
+"""Every kind of data there is a codec for, and the guess which of them a file or a value is.
+
+The one constraint: nothing outside this package asks what kind of data it is dealing with.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from sansheng.codecs import archive, array, image, table, text
+from sansheng.codecs.base import Codec, Encoded, Records, Source
+from sansheng.errors import DataError, unknown
+
+__all__ = [
+    "KINDS", "Codec", "Encoded", "Kind", "Records", "Source",
+    "codec_class", "fit", "from_json", "from_memory", "guess", "read",
+]  # fmt: skip
+
+CodecClass = type[image.ImageCodec] | type[table.TableCodec] | type[text.TextCodec] | type[array.ArrayCodec]
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of data: how its files are read and which codec encodes it."""
+
+    read: Callable[[Path], Source]
+    codec: CodecClass
+
+
+KINDS: dict[str, Kind] = {
+    "image": Kind(image.read, image.ImageCodec),
+    "table": Kind(table.read, table.TableCodec),
+    "text": Kind(text.read, text.TextCodec),
+    "array": Kind(array.read, array.ArrayCodec),
+}
+SUFFIXES = {
+    **dict.fromkeys(table.READABLE, "table"),
+    **dict.fromkeys(text.WRITTEN, "text"),
+}
+
+
+def guess(path: Path) -> str:
+    """The kind of an existing path: folders are images, arrays of rank 3 or 4 too. Raises DataError if none fits."""
+    if path.is_dir():
+        return "image"
+    suffix = path.suffix.lower()
+    if suffix in archive.SUFFIXES:
+        return _kind_of_array(archive.read_arrays(path).values)
+    if suffix not in SUFFIXES:
+        known = ", ".join([*SUFFIXES, *archive.SUFFIXES])
+        raise DataError(f"{path}: cannot tell what it is by {suffix or 'a name without suffix'!r}; known: {known}, a "
+                        f"folder of images; or say what it is: {', '.join(KINDS)}")  # fmt: skip
+    return SUFFIXES[suffix]
+
+
+def read(path: Path, kind: str) -> Source:
+    """Records of a path, read as `kind`. Raises ValueError for an unknown kind, DataError for unreadable data."""
+    return _known(kind).read(path)
+
+
+def from_memory(values: Any, kind: str | None = None) -> tuple[str, Source]:
+    """(kind, source) of a DataFrame (table), an array (image if of rank 3 or 4) or a list of strings (text).
+
+    Raises DataError for anything else, or a kind that these values cannot be.
+    """
+    fitting = _fitting_kinds(values)
+    chosen = kind or next(iter(fitting), None)
+    if chosen is None:
+        what = "a DataFrame, a numpy array, a list of strings or a path"
+        raise DataError(f"cannot tell what kind of data {type(values).__name__!r} is; give {what}")
+    _known(chosen)
+    if chosen not in fitting:
+        raise DataError(f"{type(values).__name__!r} cannot be read as {chosen}; it can as {' or '.join(fitting)}")
+    return chosen, fitting[chosen](values)
+
+
+def codec_class(kind: str) -> CodecClass:
+    """The codec of a kind. Raises ValueError listing the kinds for an unknown one."""
+    return _known(kind).codec
+
+
+def fit(kind: str, records: Records, condition: tuple[str, ...] = ()) -> Codec:
+    """A codec fitted to the training records alone."""
+    return codec_class(kind).fit(records, condition=condition)
+
+
+def from_json(data: dict[str, Any], arrays: dict[str, np.ndarray]) -> Codec:
+    """A codec from what its `to_json` and `arrays` said."""
+    return codec_class(data["kind"]).from_json(data, arrays)
+
+
+def _known(kind: str) -> Kind:
+    if kind not in KINDS:
+        raise unknown("kind of data", kind, KINDS)
+    return KINDS[kind]
+
+
+def _kind_of_array(values: np.ndarray) -> str:
+    return "image" if values.ndim in (3, 4) else "array"
+
+
+def _fitting_kinds(values: Any) -> dict[str, Callable[[Any], Source]]:
+    """The kinds a value in memory can be, the likeliest first."""
+    if isinstance(values, pd.DataFrame):
+        return {"table": table.from_frame}
+    if isinstance(values, list):
+        return {"text": lambda lines: Source(Records(lines))}
+    if isinstance(values, np.ndarray):
+        both: dict[str, Callable[[Any], Source]] = {"array": array.from_arrays, "image": image.from_arrays}
+        return dict(sorted(both.items(), key=lambda item: item[0] != _kind_of_array(values)))
+    return {}

@@ -1,0 +1,219 @@
+"""Images: bytes of grey or RGB to numbers in [−1, 1] at H x W positions, and back.
+
+The one constraint: all images of a data set have one size and one number of channels, settled when it is read.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, final
+
+import numpy as np
+import pandas as pd
+import torch
+from PIL import Image
+from torch import Tensor
+
+from sansheng.codecs.archive import SUFFIXES, label_columns, read_arrays, write_npz
+from sansheng.codecs.base import Encoded, Records, Source
+from sansheng.codecs.folder import OVERVIEW, read_folder
+from sansheng.codecs.labels import Conditions, summarise
+from sansheng.codecs.pixels import MAX_SIDE, array_to_images, scale_of, to_nhwc
+from sansheng.errors import DataError, unknown
+from sansheng.space import Real, Space
+
+GRID_GAP = 2
+"""White pixels between the images of a grid."""
+GRID_IMAGES = 64
+GRID_WIDTH = 640
+"""About how wide a grid is drawn [px]."""
+WRITTEN = (".png", ".npz", ".npy")
+
+
+def read(path: Path) -> Source:
+    """Read a folder of images, or images in a .npy or .npz file, as uint8 ``(N, H, W, 1 or 3)``.
+
+    Raises DataError for a path that is neither, or holds no images.
+    """
+    if path.is_dir():
+        return read_folder(path)
+    if not path.exists():
+        raise DataError(f"{path}: no such file or folder")
+    if path.suffix.lower() not in SUFFIXES:
+        raise DataError(f"{path}: images are read from a folder of them, or from {' or '.join(SUFFIXES)}")
+    found = read_arrays(path)
+    try:
+        source = from_arrays(found.values, found.labels, test_values=found.test_values, test_labels=found.test_labels)
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from error
+    return Source(source.records, source.test, [*found.notes, *source.notes])
+
+
+def from_arrays(
+    values: np.ndarray,
+    labels: Mapping[str, np.ndarray] | None = None,
+    *,
+    test_values: np.ndarray | None = None,
+    test_labels: Mapping[str, np.ndarray] | None = None,
+) -> Source:
+    """Images of any layout and range as records.
+
+    values: (N, H, W), (N, H, W, 1|3|4), (N, 1|3|4, H, W) or (N, H·W) for squares; numbers of any range, which is found
+    in the training images and used for the test images too. Images over `MAX_SIDE` px are shrunk.
+    """
+    nhwc, remark = to_nhwc(values)
+    scale = scale_of(values)
+    images = array_to_images(values, scale)
+    notes = [note for note in (remark, scale.note) if note]
+    if images.shape[1:3] != nhwc.shape[1:3]:
+        notes.append(f"images shrunk from {_by(nhwc.shape)} to {_by(images.shape)} (at most {MAX_SIDE} px a side)")
+    records = Records(images, label_columns(labels or {}, len(images), "training images"))
+    if test_values is None or not len(test_values):
+        return Source(records, None, notes)
+    test = array_to_images(test_values, scale)
+    if test.shape[1:] != images.shape[1:]:
+        raise DataError(f"test images are {test.shape[1:]}, training images {images.shape[1:]} (H, W, C)")
+    return Source(records, Records(test, label_columns(test_labels or {}, len(test), "test images")), notes)
+
+
+def grid(images: np.ndarray, columns: int) -> np.ndarray:
+    """Images ``(N, H, W, C)`` side by side in rows of `columns`, white gaps between: ``(H', W', C)`` uint8."""
+    n, height, width, channels = images.shape
+    rows = max(1, math.ceil(n / columns))
+    tiles = np.full((rows * columns, height + GRID_GAP, width + GRID_GAP, channels), 255, np.uint8)
+    tiles[:n, :height, :width] = images
+    tiles = tiles.reshape(rows, columns, *tiles.shape[1:]).swapaxes(1, 2)
+    page = tiles.reshape(rows * (height + GRID_GAP), columns * (width + GRID_GAP), channels)
+    return page[:-GRID_GAP, :-GRID_GAP]
+
+
+@final
+class ImageCodec:
+    """Grey or RGB images of one size; x/127.5 − 1 is what is modelled."""
+
+    kind = "image"
+
+    def __init__(self, shape: tuple[int, int, int], conditions: Conditions, description: list[tuple[str, str]]) -> None:
+        """shape: (H, W, C) of every image. description: what `fit` understood, as (name, text) lines."""
+        height, width, channels = shape
+        self.shape = shape
+        self.conditions = conditions
+        self.description = description
+        self.space = Space((Real(channels, -1.0, 1.0),), (height, width))
+        self.condition_space = conditions.space
+        self.condition_names = conditions.names
+
+    @classmethod
+    def fit(cls, records: Records, *, condition: tuple[str, ...] = ()) -> ImageCodec:
+        """Settle size, channels and the levels of the labels in `condition` from the training records."""
+        values = records.values
+        if not isinstance(values, np.ndarray) or values.ndim != 4 or values.dtype != np.uint8:
+            raise DataError("image records are a uint8 array (N, H, W, C); `from_arrays` makes one of any array")
+        if not len(values) or values.shape[3] not in (1, 3):
+            raise DataError(f"image records of shape {values.shape}; (N, H, W, 1 or 3) with N > 0 is allowed")
+        n, height, width, channels = values.shape
+        colour = "grey" if channels == 1 else "RGB"
+        data = f"{n:,} {colour} image{'s' * (n != 1)}, {height} x {width}"
+        description = [("data", data), *summarise(records.labels)]
+        return cls((height, width, channels), Conditions.fit(records.labels, condition), description)
+
+    def encode(self, records: Records) -> Encoded:
+        values = np.asarray(records.values)
+        if values.shape[1:] != self.shape:
+            raise DataError(f"expected images of shape {self.shape} (H, W, C), got {values.shape[1:]}")
+        x = torch.from_numpy(np.ascontiguousarray(np.moveaxis(values, 3, 1))).float().div_(127.5).sub_(1)
+        return Encoded(x, self.conditions.encode(records.labels))
+
+    def encode_condition(self, given: Mapping[str, Any], n: int) -> Tensor:
+        return self.conditions.encode_given(given, n)
+
+    def decode(self, x: Tensor, condition: Tensor | None = None) -> Records:
+        self.space.check(x)
+        pixels = x.detach().float().add(1).mul(127.5).round().clamp(0, 255).to(torch.uint8)
+        images = np.ascontiguousarray(pixels.movedim(1, 3).cpu().numpy())
+        return Records(images, self.conditions.decode(condition))
+
+    def present(self, records: Records) -> list[Image.Image]:
+        return [_picture(image) for image in records.values]
+
+    def write(self, records: Records, path: Path) -> list[Path]:
+        """A path without suffix is a folder of 00000.png, … and grid.png (labels in labels.csv); .png is one grid;
+        .npz holds images and labels, .npy images.
+        """
+        suffix = path.suffix.lower()
+        if suffix not in ("", *WRITTEN):
+            raise unknown("suffix for images", suffix, ["(none: a folder)", *WRITTEN])
+        if not suffix:
+            return _write_folder(records, path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if suffix == ".png":
+            _picture(_overview(records.values)).save(path, format="PNG")
+        elif suffix == ".npz":
+            write_npz(path, "images", records.values, records.labels)
+        else:
+            with path.open("wb") as file:
+                np.save(file, records.values, allow_pickle=False)
+        return [path]
+
+    def preview(self, records: Records, path: Path) -> Path:
+        """A grid of at most 64 images, enlarged by a whole number until about 640 px wide, as PNG."""
+        target = path.with_name(path.name + ".png")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        _picture(_overview(records.values[:GRID_IMAGES])).save(target, format="PNG")
+        return target
+
+    def describe(self) -> list[tuple[str, str]]:
+        given = [("condition", ", ".join(self.condition_names))] if self.condition_names else []
+        return [*self.description, *given]
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "kind": self.kind,
+            "shape": list(self.shape),
+            "conditions": self.conditions.to_json(),
+            "description": [list(line) for line in self.description],
+        }
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        return {}
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any], arrays: dict[str, np.ndarray]) -> ImageCodec:
+        """Restore what `to_json` and `arrays` saved."""
+        height, width, channels = data["shape"]
+        description = [(name, text) for name, text in data["description"]]
+        return cls((height, width, channels), Conditions.from_json(data["conditions"]), description)
+
+
+def _by(shape: tuple[int, ...]) -> str:
+    return f"{shape[1]} x {shape[2]}"
+
+
+def _picture(image: np.ndarray) -> Image.Image:
+    return Image.fromarray(np.ascontiguousarray(image[..., 0] if image.shape[2] == 1 else image))
+
+
+def _overview(images: np.ndarray) -> np.ndarray:
+    """A nearly square grid, each image enlarged by a whole number so that small ones can be seen."""
+    columns = max(1, math.ceil(math.sqrt(len(images))))
+    factor = max(1, round(GRID_WIDTH / (columns * images.shape[2])))
+    return grid(images.repeat(factor, axis=1).repeat(factor, axis=2), columns)
+
+
+def _write_folder(records: Records, folder: Path) -> list[Path]:
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise ValueError(f"{folder} exists and is not an empty folder; nothing was written, choose another path")
+    folder.mkdir(parents=True, exist_ok=True)
+    digits = max(5, len(str(len(records) - 1)))
+    paths = [folder / f"{index:0{digits}d}.png" for index in range(len(records))]
+    for path, image in zip(paths, records.values, strict=True):
+        _picture(image).save(path, format="PNG")
+    overview = folder / OVERVIEW
+    _picture(_overview(records.values[:GRID_IMAGES])).save(overview, format="PNG")
+    if not records.labels:
+        return [*paths, overview]
+    table = folder / "labels.csv"
+    pd.DataFrame({"file": [path.name for path in paths], **records.labels}).to_csv(table, index=False)
+    return [*paths, overview, table]

@@ -1,0 +1,253 @@
+"""What is given beside an example: labels as levels (a Category slot) or numbers (a Real slot, standardised).
+
+Every codec but the table's conditions through this. The one constraint: levels and moments come from the
+training split alone, and the dtype of a label survives JSON.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, final
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sansheng.errors import DataError, unknown
+from sansheng.space import Category, Real, Space
+
+MAX_LEVELS = 1000
+"""More levels than this are an identifier, not a condition."""
+WHOLE_NUMBER_LEVELS = 256
+"""Whole numbers with more distinct values than this are a quantity, not levels."""
+SHOWN_LEVELS = 12
+
+
+@final
+@dataclass(frozen=True)
+class Levels:
+    """A categorical label. values: its levels, sorted, in the label's own dtype."""
+
+    name: str
+    values: np.ndarray
+
+    @property
+    def slot(self) -> Category:
+        return Category(len(self.values))
+
+    def encode(self, column: np.ndarray) -> Tensor:
+        """One-hot ``(N, levels)``; a level the training split did not have becomes a row of zeros."""
+        column = _comparable(self.name, column, self.values)
+        index = np.searchsorted(self.values, column).clip(max=len(self.values) - 1)
+        known = self.values[index] == column
+        one_hot = torch.zeros(len(column), len(self.values))
+        return one_hot.scatter_(1, torch.from_numpy(index)[:, None], torch.from_numpy(known).float()[:, None])
+
+    def parse(self, typed: Any) -> Tensor:
+        """One-hot ``(levels,)`` of a level as a person types it."""
+        levels = self.values.tolist()
+        for index, level in enumerate(levels):
+            if _same(level, typed):
+                return torch.eye(len(levels))[index]
+        raise unknown(f"value of {self.name}", str(typed), map(str, levels))
+
+    def decode(self, block: Tensor) -> np.ndarray:
+        return self.values[block.argmax(1).cpu().numpy()]
+
+    def to_json(self) -> dict[str, Any]:
+        return {"name": self.name, "levels": self.values.tolist(), "dtype": self.values.dtype.str}
+
+
+@final
+@dataclass(frozen=True)
+class Number:
+    """A label that is a quantity, given as (value − mean)/sd."""
+
+    name: str
+    mean: float
+    sd: float
+    dtype: str
+
+    @property
+    def slot(self) -> Real:
+        return Real(1)
+
+    def encode(self, column: np.ndarray) -> Tensor:
+        plain = _plain(self.name, column)
+        if plain.dtype.kind == "U":
+            raise DataError(f"label {self.name!r} holds text, and was a number in the training split")
+        return torch.from_numpy((plain.astype(np.float64) - self.mean) / self.sd).float()[:, None]
+
+    def parse(self, typed: Any) -> Tensor:
+        try:
+            value = float(typed)
+        except (TypeError, ValueError):
+            value = float("nan")
+        if not np.isfinite(value):
+            raise ValueError(f"{self.name} is a number (mean {self.mean:.4g}, sd {self.sd:.4g}), not {typed!r}")
+        return torch.tensor([(value - self.mean) / self.sd])
+
+    def decode(self, block: Tensor) -> np.ndarray:
+        value = block[:, 0].cpu().double().numpy() * self.sd + self.mean
+        dtype = np.dtype(self.dtype)
+        return (value if dtype.kind == "f" else np.rint(value)).astype(dtype)
+
+    def to_json(self) -> dict[str, Any]:
+        return {"name": self.name, "mean": self.mean, "sd": self.sd, "dtype": self.dtype}
+
+
+@final
+class Conditions:
+    """The labels a model is conditioned on, in order: one slot each, no positions."""
+
+    def __init__(self, labels: Sequence[Levels | Number]) -> None:
+        self.labels = tuple(labels)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(label.name for label in self.labels)
+
+    @property
+    def space(self) -> Space | None:
+        return Space(tuple(label.slot for label in self.labels)) if self.labels else None
+
+    @classmethod
+    def fit(cls, labels: Mapping[str, np.ndarray], names: Sequence[str]) -> Conditions:
+        """Settle levels and moments of the labels `names`. Raises ValueError for a name that is not a label."""
+        if names and not labels:
+            raise ValueError(f"cannot condition on {names[0]!r}: this data has no labels")
+        for name in names:
+            if name not in labels:
+                raise unknown("condition", name, labels)
+        return cls([_fit_label(name, labels[name]) for name in dict.fromkeys(names)])
+
+    def encode(self, labels: Mapping[str, np.ndarray]) -> Tensor | None:
+        """``(N, K)`` float32, or None without conditions. Raises DataError for a label that is missing."""
+        for name in self.names:
+            if name not in labels:
+                raise DataError(f"these records have no label {name!r}, on which the model is conditioned")
+        blocks = [label.encode(labels[label.name]) for label in self.labels]
+        return torch.cat(blocks, dim=1) if blocks else None
+
+    def encode_given(self, given: Mapping[str, Any], n: int) -> Tensor:
+        """``(n, K)`` from one value, or a list of n values, for each condition, as a person types them.
+
+        Raises ValueError for a condition that is missing or unknown and for a value that is not a level.
+        """
+        if not self.labels:
+            raise ValueError("this model was trained without a condition; train it with one to choose what is drawn")
+        for name in given:
+            if name not in self.names:
+                raise unknown("condition", name, self.names)
+        missing = [name for name in self.names if name not in given]
+        if missing:
+            raise ValueError(f"a value is needed for {', '.join(missing)} (as in {missing[0]}=VALUE)")
+        return torch.cat([_rows(label, given[label.name], n) for label in self.labels], dim=1)
+
+    def decode(self, condition: Tensor | None) -> dict[str, np.ndarray]:
+        """Encoded conditions ``(N, K)`` back to labels; empty for None."""
+        if condition is None or not self.labels:
+            return {}
+        blocks = condition.split([label.slot.width for label in self.labels], dim=1)
+        return {label.name: label.decode(block) for label, block in zip(self.labels, blocks, strict=True)}
+
+    def to_json(self) -> list[dict[str, Any]]:
+        return [label.to_json() for label in self.labels]
+
+    @classmethod
+    def from_json(cls, data: Sequence[Mapping[str, Any]]) -> Conditions:
+        return cls([_label_from_json(fields) for fields in data])
+
+
+def summarise(labels: Mapping[str, np.ndarray]) -> list[tuple[str, str]]:
+    """Each label as a (name, description) line: its levels with counts, or its range."""
+    return [(name, _summary(name, column)) for name, column in labels.items()]
+
+
+def _summary(name: str, column: np.ndarray) -> str:
+    plain = _plain(name, column)
+    values, counts = np.unique(plain, return_counts=True)
+    if not _categorical(plain, values):
+        return f"a number from {values[0]:.4g} to {values[-1]:.4g}, mean {plain.mean():.4g}"
+    shown = [f"{value} ({count:,})" for value, count in zip(values, counts, strict=True)][:SHOWN_LEVELS]
+    more = ", …" if len(values) > SHOWN_LEVELS else ""
+    return f"{len(values):,} level{'s' * (len(values) != 1)}: {', '.join(shown)}{more}"
+
+
+def _fit_label(name: str, column: np.ndarray) -> Levels | Number:
+    plain = _plain(name, column)
+    values = np.unique(plain)
+    if not _categorical(plain, values):
+        real = plain.astype(np.float64)
+        return Number(name, float(real.mean()), float(real.std()) or 1.0, plain.dtype.str)
+    if len(values) > MAX_LEVELS:
+        raise ValueError(
+            f"cannot condition on {name!r}: it has {len(values):,} levels, at most {MAX_LEVELS:,} are allowed"
+        )
+    return Levels(name, values)
+
+
+def _label_from_json(fields: Mapping[str, Any]) -> Levels | Number:
+    if "levels" in fields:
+        return Levels(fields["name"], np.array(fields["levels"], dtype=fields["dtype"]))
+    return Number(fields["name"], fields["mean"], fields["sd"], fields["dtype"])
+
+
+def _categorical(plain: np.ndarray, values: np.ndarray) -> bool:
+    """Text, truth values and few whole numbers (in a float dtype too) are levels; the rest are quantities."""
+    if plain.dtype.kind in "bU":
+        return True
+    whole = plain.dtype.kind in "iu" or bool((values == np.rint(values)).all())
+    return whole and len(values) <= WHOLE_NUMBER_LEVELS
+
+
+def _plain(name: str, column: np.ndarray) -> np.ndarray:
+    """The label as one flat array of bool, int, float or str. Raises DataError where a value is missing."""
+    column = np.asarray(column)
+    if column.ndim != 1 or not len(column):
+        raise DataError(f"label {name!r} must be one value for each example, not of shape {column.shape}")
+    if column.dtype.kind == "S":
+        return np.char.decode(column, "utf-8")
+    if column.dtype.kind not in "biufU":
+        column = _from_objects(name, column.tolist())
+    if column.dtype.kind == "f" and not np.isfinite(column).all():
+        raise DataError(f"label {name!r} has no value in row {int(np.argmin(np.isfinite(column)))}")
+    return column
+
+
+def _from_objects(name: str, values: list[Any]) -> np.ndarray:
+    if None in values:
+        raise DataError(f"label {name!r} has no value in row {values.index(None)}")
+    kinds = {type(value) for value in values}
+    if kinds <= {int, float} or kinds <= {bool} or kinds <= {str}:
+        return np.array(values)
+    return np.array([str(value) for value in values])
+
+
+def _comparable(name: str, column: np.ndarray, levels: np.ndarray) -> np.ndarray:
+    plain = _plain(name, column)
+    if (plain.dtype.kind == "U") == (levels.dtype.kind == "U"):
+        return plain
+    raise DataError(f"label {name!r} is of type {plain.dtype}, and was {levels.dtype} in the training split")
+
+
+def _same(level: Any, typed: Any) -> bool:
+    """Whether a level is what a person typed: "3" and "3.0" mean 3, "true" and "1" mean True."""
+    text = str(typed).strip()
+    if isinstance(level, bool):
+        return text.lower() in (("true", "1", "yes") if level else ("false", "0", "no"))
+    if isinstance(level, str):
+        return level in (str(typed), text)
+    try:
+        return float(text) == level
+    except ValueError:
+        return False
+
+
+def _rows(label: Levels | Number, typed: Any, n: int) -> Tensor:
+    if not isinstance(typed, list | tuple | np.ndarray | range):
+        return label.parse(typed).expand(n, -1)
+    if len(typed) != n:
+        raise ValueError(f"{len(typed)} values of {label.name} were given for {n} samples")
+    return torch.stack([label.parse(value) for value in typed]) if n else torch.zeros(0, label.slot.width)

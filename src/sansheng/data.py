@@ -1,0 +1,218 @@
+"""From a name, a path or a value in memory to training and held-out tensors, and endless batches of them.
+
+The one constraint: the codec is fitted to the training split alone, and a batch is a pure function of
+(seed, step, rank).
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from pandas import util as pandas_util
+from torch import Tensor
+
+from sansheng import builtin, codecs
+from sansheng.codecs.base import Codec, Encoded, Records, Source
+from sansheng.errors import DataError
+from sansheng.model import Batch
+
+SMALL = 10_000
+"""Below this many examples a larger share is held out, and never more than this many are."""
+MOST_BYTES = 8 * 2**30
+
+
+@dataclass(frozen=True, eq=False)
+class Data:
+    """A data set that is ready to train on.
+
+    source: the resolved path, or the built-in name. digest: SHA-256 of what the records hold, so that a run can tell
+    whether its data has changed. notes: what a person should know of how the data was read.
+    """
+
+    name: str
+    source: str
+    kind: str
+    digest: str
+    codec: Codec
+    train: Encoded
+    test: Encoded
+    train_records: Records
+    test_records: Records
+    notes: tuple[str, ...]
+    condition: tuple[str, ...]
+    split_seed: int
+
+
+def open_data(
+    source: str | Path | pd.DataFrame | np.ndarray | list[str] | Records,
+    *,
+    kind: str | None = None,
+    condition: tuple[str, ...] | str = (),
+    split_seed: int = 0,
+    codec: Codec | None = None,
+) -> Data:
+    """Read, split and encode a data set.
+
+    source: a built-in name, a path, or the data itself. A name with neither a separator nor a suffix is the built-in
+    one even where a file is called so. kind: forces what is otherwise guessed. condition: the label or columns that
+    are given. codec: use this one, fitted before, with its own condition.
+
+    A test split that comes with the data is kept; otherwise 25 % (20 % from 10,000 examples on, at most 10,000) are
+    held out at random by `split_seed`. Raises DataError for data that cannot be used and ValueError for an
+    unknown kind or condition.
+    """
+    name, origin, kind, found = _find(source, kind)
+    given = _conditions(condition, codec)
+    train, test = split(found, split_seed)
+    fitted = codec if codec is not None else codecs.fit(kind, train, given)
+    _check_size(fitted.space.shape, len(train) + len(test))
+    digest = digest_of(found.records, found.test)
+    return Data(
+        name, origin, kind, digest, fitted, fitted.encode(train), fitted.encode(test), train, test,
+        tuple(found.notes), given, split_seed,
+    )  # fmt: skip
+
+
+def split(source: Source, seed: int) -> tuple[Records, Records]:
+    """(training, held-out) records. Raises DataError if there are fewer than two."""
+    n = len(source.records)
+    if source.test is not None and len(source.test) and n:
+        return source.records, source.test
+    if n < 2:
+        raise DataError(f"the data has {n} example{'s' * (n != 1)}; two are the least, hundreds are better")
+    held = max(1, min(SMALL, round(n * (0.25 if n < SMALL else 0.2))))
+    order = np.random.default_rng(seed).permutation(n)
+    return source.records.take(np.sort(order[held:])), source.records.take(np.sort(order[:held]))
+
+
+def digest_of(records: Records, test: Records | None = None) -> str:
+    """SHA-256 of everything the records hold, labels included, as hexadecimal."""
+    state = hashlib.sha256()
+    for part in (records, test):
+        for piece in [] if part is None else [part.values, *_flat(part.labels)]:
+            state.update(_content(piece))
+        state.update(b"\xff")
+    return state.hexdigest()
+
+
+class Batches:
+    """Endless batches of shuffled examples: ``batches(step)`` depends on (seed, step, rank) and nothing else.
+
+    Every epoch has its own order; what does not fill a batch at the end of one is left for another. If a batch is
+    larger than the data, it is drawn with replacement. Remembering the order of the current epoch is only for speed.
+    """
+
+    def __init__(self, encoded: Encoded, *, seed: int, size: int, rank: int = 0) -> None:
+        if size < 1 or seed < 0 or rank < 0:
+            raise ValueError(f"need size >= 1, seed >= 0 and rank >= 0, not size {size}, seed {seed}, rank {rank}")
+        if not len(encoded):
+            raise DataError("there are no examples to draw batches from")
+        self.encoded, self.seed, self.size, self.rank = encoded, seed, size, rank
+        self._epoch, self._order = -1, torch.empty(0, dtype=torch.long)
+
+    def __call__(self, step: int) -> Batch:
+        index = self._index(step).to(self.encoded.x.device)
+        condition = self.encoded.condition
+        return Batch(
+            self.encoded.x.index_select(0, index), None if condition is None else condition.index_select(0, index)
+        )
+
+    def _index(self, step: int) -> Tensor:
+        n = len(self.encoded)
+        if self.size > n:
+            return torch.from_numpy(self._generator(step).integers(n, size=self.size))
+        epoch, place = divmod(step, n // self.size)
+        if epoch != self._epoch:
+            self._epoch, self._order = epoch, torch.from_numpy(self._generator(epoch).permutation(n))
+        return self._order[place * self.size : (place + 1) * self.size]
+
+    def _generator(self, count: int) -> np.random.Generator:
+        return np.random.default_rng([self.seed, self.rank, count])
+
+
+def batch(encoded: Encoded, *, seed: int, step: int, size: int, rank: int = 0) -> Batch:
+    """The batch of one step: what `Batches` gives, without remembering anything."""
+    return Batches(encoded, seed=seed, size=size, rank=rank)(step)
+
+
+# -- finding the data --------------------------------------------------------------------------------------
+
+
+def _find(
+    source: str | Path | pd.DataFrame | np.ndarray | list[str] | Records, kind: str | None
+) -> tuple[str, str, str, Source]:
+    """(name, origin, kind, source)."""
+    if isinstance(source, Records):
+        kind, _ = (kind, None) if kind else codecs.from_memory(source.values)
+        return kind, f"{kind} in memory", kind, Source(source)
+    if not isinstance(source, (str, Path)):
+        kind, found = codecs.from_memory(source, kind)
+        return kind, f"{kind} in memory", kind, found
+    if str(source) in builtin.names():
+        return str(source), str(source), *_builtin(str(source), kind)
+    path = Path(source).expanduser()
+    if not path.exists():
+        raise DataError(_not_found(str(source)))
+    kind = kind or codecs.guess(path)
+    path = path.resolve()
+    return path.stem, str(path), kind, codecs.read(path, kind)
+
+
+def _builtin(name: str, kind: str | None) -> tuple[str, Source]:
+    own, source = builtin.load(name)
+    if kind not in (None, own):
+        raise DataError(f"{name} is {own} data and cannot be read as {kind}; leave the kind out")
+    return own, source
+
+
+def _not_found(given: str) -> str:
+    beside = [p.name for p in Path(given).expanduser().parent.glob("*")][:1000]
+    close = difflib.get_close_matches(Path(given).name, [*builtin.names(), *beside], n=3)
+    hint = f" Did you mean {' or '.join(close)}?" if close else ""
+    return f"{given}: no such file or folder, and no built-in data set.{hint} Built in: {', '.join(builtin.names())}"
+
+
+def _conditions(condition: tuple[str, ...] | str, codec: Codec | None) -> tuple[str, ...]:
+    names = (condition,) if isinstance(condition, str) else tuple(dict.fromkeys(condition))
+    if codec is None:
+        return names
+    if names and names != codec.condition_names:
+        raise ValueError(f"the model is conditioned on {codec.condition_names or 'nothing'}, not on {names}")
+    return codec.condition_names
+
+
+def _check_size(shape: tuple[int, ...], n: int) -> None:
+    size = 4 * n * math.prod(shape)
+    if size > MOST_BYTES:
+        most = MOST_BYTES * n // size
+        what = f"{n:,} examples of shape {shape} take {size / 2**30:.1f} GiB encoded; 8 GiB is the most"
+        raise DataError(f"{what}. Give at most {most:,} examples, or smaller ones")
+
+
+# -- content -----------------------------------------------------------------------------------------------
+
+
+def _flat(labels: Mapping[str, np.ndarray]) -> list[object]:
+    return [piece for name in sorted(labels) for piece in ([name], labels[name])]
+
+
+def _content(piece: object) -> bytes:
+    """Bytes that differ if the content does."""
+    if isinstance(piece, pd.DataFrame):
+        hashes = pandas_util.hash_pandas_object(piece, index=False).to_numpy()
+        return _content([str(name) for name in piece.columns]) + hashes.tobytes()
+    if isinstance(piece, np.ndarray) and piece.dtype.kind in "OU":
+        return _content([str(value) for value in piece.ravel()])
+    if isinstance(piece, np.ndarray):
+        return f"{piece.dtype.str}{piece.shape}".encode() + np.ascontiguousarray(piece).tobytes()
+    if isinstance(piece, list):
+        return "".join(f"{len(text)}:{text}" for text in map(str, piece)).encode("utf-8", "surrogatepass")
+    raise DataError(f"records hold {type(piece).__name__!r}; allowed: a DataFrame, an array or a list of strings")

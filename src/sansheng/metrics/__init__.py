@@ -1,0 +1,15 @@
+"""Scores of samples against data: pure functions of arrays, lists of strings and DataFrames, and of a generator.
+
+The one constraint: the same answer whatever the batch size, and nothing here knows of models, codecs or runs.
+
+distances   Frechet, kernel (KID), sliced Wasserstein            image     features of images, trained on the data
+coverage    precision, recall, density, coverage, modes          text      n-gram divergence and features
+memory      copying, exact copies                                ngram_model  the reference that counts n-grams
+twosample   a classifier told real from fake                     table     shape and trend errors; usefulness
+bootstrap   intervals                                            health    active units, lost classes
+"""
+
+from sansheng.metrics.score import Score, pool_scores
+from sansheng.metrics.scores import score_features, score_table, score_text
+
+__all__ = ["Score", "pool_scores", "score_features", "score_table", "score_text"]

@@ -1,0 +1,158 @@
+"""All scores of one model's samples, by kind of data, each with its interval.
+
+The one constraint: the keys are those of `scores.json` and do not change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Num
+
+from sansheng.metrics.bootstrap import normal_interval, share_interval, subsample_interval, subsample_spread
+from sansheng.metrics.checks import feature_pair, features, subsample
+from sansheng.metrics.coverage import K, neighbourhoods
+from sansheng.metrics.distances import frechet, kernel_distance
+from sansheng.metrics.memory import copied_share, copying
+from sansheng.metrics.score import Score, score
+from sansheng.metrics.table import TableComparison
+from sansheng.metrics.text import NgramComparison, unique_share
+from sansheng.metrics.twosample import two_sample_auc
+
+LIMIT = 5000
+"""Rows of each kind that a score of features or lines looks at."""
+ROUNDS = 30
+"""Subsamples an interval is made of."""
+SUBSAMPLE = 500
+"""Rows of a subsample where the cost grows with their square."""
+TABLE_SUBSAMPLE = 2000
+FEWEST = 2 * (K + 1)
+
+
+def score_features(
+    train: Num[np.ndarray, "N F"],
+    held_out: Num[np.ndarray, "H F"],
+    fake: Num[np.ndarray, "M F"],
+    *,
+    generator: np.random.Generator,
+) -> dict[str, Score]:
+    """frechet, kernel, precision, recall, density, coverage, two_sample_auc and copying, from features of any data.
+
+    The reference is `train`; `held_out` serves `copying` alone. At most 5,000 rows of each are looked at, and as many
+    real as fake ones by the neighbourhood scores. Raises ValueError for fewer than 12 rows of train or fake or 4 held out,
+    unequal numbers of features, NaN or inf.
+    """
+    real, fake = feature_pair(train, fake, least=FEWEST)
+    held_out = subsample(features("held_out", held_out, least=4), LIMIT, generator)
+    real, fake = subsample(real, LIMIT, generator), subsample(fake, LIMIT, generator)
+    return {
+        **_distance_scores(real, fake, generator),
+        **_neighbourhood_scores(real, fake, generator),
+        "two_sample_auc": _two_sample_score(real, fake, generator),
+        "copying": _copying_score(train, held_out, fake, generator),
+    }
+
+
+def score_table(
+    real: pd.DataFrame, fake: pd.DataFrame, *, generator: np.random.Generator, categorical: Sequence[str] = ()
+) -> dict[str, Score]:
+    """shape_error and trend_error [%] of a synthetic table against a real one; see `table.table_errors`, also for errors."""
+    comparison = TableComparison(real, fake, categorical=categorical)
+    errors, rows = comparison.errors(), [np.arange(n) for n in comparison.rows]
+    values = {"shape_error": errors.shape, "trend_error": errors.trend}
+    spread = np.zeros(2)
+    if min(comparison.rows) >= 4:
+        share = min(0.5, TABLE_SUBSAMPLE / min(comparison.rows))
+        spread = subsample_spread(comparison.overall, *rows, generator=generator, rounds=ROUNDS, share=share)
+    return {
+        name: score(normal_interval(value, float(s)), len(fake), "lower", "%")
+        for (name, value), s in zip(values.items(), spread, strict=True)
+    }
+
+
+def score_text(
+    train: Sequence[str], held_out: Sequence[str], fake: Sequence[str], *, generator: np.random.Generator
+) -> dict[str, Score]:
+    """ngram_divergence from held-out lines [bits], copied (share that stands in `train`) and unique (share).
+
+    At most 5,000 lines of `held_out` and `fake` are looked at. Raises ValueError for fewer than 4 of either.
+    """
+    if min(len(held_out), len(fake)) < 4:
+        raise ValueError(f"scoring text needs 4 lines of each kind, got {len(held_out)} held out and {len(fake)} fake")
+    held_out, fake = _some(held_out, generator), _some(fake, generator)
+    comparison, n = NgramComparison(held_out, fake), len(fake)
+    rows = [np.arange(count) for count in comparison.lines]
+    divergence = subsample_interval(comparison.divergence, *rows, generator=generator, rounds=ROUNDS)
+
+    def unique(lines: np.ndarray) -> float:
+        return unique_share([fake[i] for i in lines])
+
+    spread = float(subsample_spread(unique, rows[1], generator=generator, rounds=ROUNDS))
+    return {
+        "ngram_divergence": score(divergence, n, "lower", "bits"),
+        "copied": score(share_interval(copied_share(train, fake), n), n, "lower", "share"),
+        "unique": score(share_interval(unique_share(fake), n, spread), n, "higher", "share"),
+    }
+
+
+def _distance_scores(real: np.ndarray, fake: np.ndarray, generator: np.random.Generator) -> dict[str, Score]:
+    n, share = len(fake), _share(real, fake, 2 * SUBSAMPLE)
+    near = subsample_interval(frechet, real, fake, generator=generator, rounds=ROUNDS, share=share)
+    share = _share(real, fake, SUBSAMPLE)
+    kernel = subsample_interval(kernel_distance, real, fake, generator=generator, rounds=ROUNDS, share=share)
+    return {
+        "frechet": score(near, n, "lower", "squared feature units"),
+        "kernel": score(kernel, n, "lower", "squared kernel units"),
+    }
+
+
+def _neighbourhood_scores(real: np.ndarray, fake: np.ndarray, generator: np.random.Generator) -> dict[str, Score]:
+    """Precision, recall, density and coverage of equally many rows, from one pass and one set of subsamples."""
+    n = min(len(real), len(fake))
+    real, fake = subsample(real, n, generator), subsample(fake, n, generator)
+
+    def means(real: np.ndarray, fake: np.ndarray) -> np.ndarray:
+        return neighbourhoods(real, fake).means()
+
+    share = _share(real, fake, SUBSAMPLE)
+    spread = subsample_spread(means, real, fake, generator=generator, rounds=ROUNDS, share=share)
+    precision, recall, density, coverage = map(float, means(real, fake))
+    of_precision, of_recall, of_density, of_coverage = map(float, spread)
+    return {
+        "precision": score(share_interval(precision, n, of_precision), n, "higher", "share"),
+        "recall": score(share_interval(recall, n, of_recall), n, "higher", "share"),
+        "density": score(normal_interval(density, of_density), n, "higher", "ratio"),
+        "coverage": score(share_interval(coverage, n, of_coverage), n, "higher", "share"),
+    }
+
+
+def _two_sample_score(real: np.ndarray, fake: np.ndarray, generator: np.random.Generator) -> Score:
+    found = two_sample_auc(real, fake, generator)
+    return score(normal_interval(found.auc, found.standard_error), found.n, "lower", "AUC")
+
+
+def _copying_score(train: np.ndarray, held_out: np.ndarray, fake: np.ndarray, generator: np.random.Generator) -> Score:
+    """The spread is over all three samples: with few held-out rows they, not the fakes, are what is uncertain."""
+    train = subsample(train, len(held_out), generator)
+    value = copying(train, held_out, fake, generator)
+
+    def again(train: np.ndarray, held_out: np.ndarray, fake: np.ndarray) -> float:
+        return copying(train, held_out, fake, generator)
+
+    share = _share(held_out, fake, SUBSAMPLE)
+    spread = float(subsample_spread(again, train, held_out, fake, generator=generator, rounds=ROUNDS, share=share))
+    return score(share_interval(value, len(fake), spread), len(fake), "lower", "share")
+
+
+def _share(real: np.ndarray, fake: np.ndarray, rows: int) -> float:
+    """Of each sample, so that the smaller one gives `rows`, or half of what it has."""
+    return min(0.5, rows / min(len(real), len(fake)))
+
+
+def _some(lines: Sequence[str], generator: np.random.Generator) -> list[str]:
+    """At most `LIMIT` of the lines."""
+    if len(lines) <= LIMIT:
+        return list(lines)
+    return [lines[i] for i in generator.choice(len(lines), LIMIT, replace=False)]

@@ -1,0 +1,92 @@
+"""Can a synthetic table stand in for the real one: train on it, test on real rows.
+
+The one constraint: the test rows are real and were seen neither by the model under test nor by its data's codec.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+from sklearn.metrics import r2_score, roc_auc_score
+
+from sansheng.metrics.table import as_numbers, is_numeric
+
+LEVELS = 254
+"""Levels of a category that boosting tells apart; rarer ones count as missing."""
+FEW = 10
+"""A column of at most so many different numbers is taken for a class."""
+
+
+@dataclass(frozen=True)
+class Usefulness:
+    """AUC (one class against the rest, averaged over the classes in the test rows) or R2, and the test rows."""
+
+    measure: Literal["AUC", "R2"]
+    value: float
+    n: int
+
+
+def usefulness(train: pd.DataFrame, test: pd.DataFrame, target: str) -> Usefulness:
+    """How well gradient boosting trained on `train` (synthetic, or real to compare) predicts `target` in `test` (real).
+
+    A numeric target of more than ten different values is regressed (R2), any other is classified (AUC). Rows without
+    a target are left out. Higher is better. (Esteban et al. 2017, "train on synthetic, test on real".)
+    Raises ValueError if `target` or another column is not in both, or if either has no row with a target.
+    """
+    _check(train, test, target)
+    train, test = train[train[target].notna()], test[test[target].notna()]
+    inputs = [c for c in test.columns if c != target]
+    encoded = [_encode(train[c], test[c]) for c in inputs]
+    x_train, x_test = np.column_stack([e[0] for e in encoded]), np.column_stack([e[1] for e in encoded])
+    categories = np.array([not is_numeric(test[c]) for c in inputs])
+    if is_numeric(test[target]) and test[target].nunique() > FEW:
+        judge = HistGradientBoostingRegressor(categorical_features=categories, early_stopping=False, random_state=0)
+        judge.fit(x_train, as_numbers(train[target]))
+        return Usefulness("R2", float(r2_score(as_numbers(test[target]), judge.predict(x_test))), len(test))
+    y_train, y_test = (_class_names(column) for column in (train[target], test[target]))
+    return Usefulness("AUC", _auc(x_train, y_train, x_test, y_test, categories), len(test))
+
+
+def _check(train: pd.DataFrame, test: pd.DataFrame, target: str) -> None:
+    if target not in test.columns:
+        raise ValueError(f"no target column {target!r}; there are: {', '.join(map(str, test.columns))}")
+    if set(train.columns) != set(test.columns):
+        raise ValueError("train and test must have the same columns")
+    if len(test.columns) < 2:
+        raise ValueError("there is no column to predict the target from")
+    if not (train[target].notna().any() and test[target].notna().any()):
+        raise ValueError(f"column {target!r} is empty in the training or the test rows")
+
+
+def _encode(train: pd.Series, test: pd.Series) -> tuple[np.ndarray, np.ndarray]:
+    """Numbers as they are; categories as codes by how often they come in `train`, NaN for rare and unknown ones."""
+    if is_numeric(test):
+        return as_numbers(train), as_numbers(test)
+    common = {level: float(i) for i, level in enumerate(train.astype(object).value_counts().index[:LEVELS])}
+    a, b = (column.astype(object).map(common).to_numpy(dtype=np.float64, na_value=np.nan) for column in (train, test))
+    return a, b
+
+
+def _class_names(column: pd.Series) -> np.ndarray:
+    """Classes as text, a whole number in the same way whether it is stored as an integer or not."""
+    values: list[Any] = column.tolist()
+    return np.array([str(int(v)) if isinstance(v, float) and v.is_integer() else str(v) for v in values])
+
+
+def _auc(
+    x_train: np.ndarray, y_train: np.ndarray, x_test: np.ndarray, y_test: np.ndarray, categories: np.ndarray
+) -> float:
+    """Mean over test classes of the AUC of one against the rest: ½ for a class never seen in training."""
+    seen, wanted = np.unique(y_train).tolist(), np.unique(y_test).tolist()
+    if len(seen) < 2 or len(wanted) < 2:
+        return 0.5
+    judge = HistGradientBoostingClassifier(categorical_features=categories, early_stopping=False, random_state=0)
+    probability = judge.fit(x_train, y_train).predict_proba(x_test)
+    areas = [roc_auc_score(y_test == c, probability[:, seen.index(c)]) if c in seen else 0.5 for c in wanted]
+    if len(wanted) == 2 and all(c in seen for c in wanted):
+        return float(areas[1])
+    return float(np.mean(areas))

@@ -1,0 +1,344 @@
+"""A run: one folder on disk that says everything about one trained model, and can continue it.
+
+    recipe.json           every choice, resolved, and where the data came from
+    codec.json            + codec.safetensors, conditions.safetensors where arrays are needed
+    model.safetensors     the weights to sample with (the moving average); its SHA-256 is in files.json
+    checkpoint/           all that an exact continuation needs
+    journal.jsonl         step, seconds, progress, losses: append only
+    previews/  scores.json  README.md
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from sansheng import checkpoint, codecs, devices
+from sansheng.budget import Budget, Clock
+from sansheng.codecs.base import Codec, Records
+from sansheng.data import Batches, Data, open_data
+from sansheng.errors import DataError
+from sansheng.events import Event, Observer, ignore
+from sansheng.loop import State, Step, derive_seed, train as take_steps
+from sansheng.metrics import Score
+from sansheng.model import Batch, GenerativeModel, HasLikelihood, Sampling
+from sansheng.recipe import Recipe, build, count_parameters, resolve
+from sansheng.score import Scorer, fit_scorer
+from sansheng.session import Interrupted, Session, TrainingFailed
+
+__all__ = ["Interrupted", "Run", "TrainingFailed", "load", "resume", "train"]
+
+CHUNK = 2000
+"""Examples drawn at a time; each chunk has its own generator, so a sample does not depend on how many were asked for
+at once beyond its chunk."""
+MOST_CONDITIONS = 10_000
+
+Source = str | Path | pd.DataFrame | np.ndarray | list[str] | Records
+
+
+class Run:
+    """A trained model, ready to draw from. Made by `train`, `load` and `resume`."""
+
+    def __init__(
+        self, path: Path, recipe: Recipe, codec: Codec, model: GenerativeModel, conditions: Tensor | None
+    ) -> None:
+        self.path, self.recipe, self.codec, self.conditions = path, recipe, codec, conditions
+        self.model = model.eval().requires_grad_(False)
+
+    def __repr__(self) -> str:
+        return f"Run({str(self.path)!r}, {self.recipe.family} on {self.recipe.data.name})"
+
+    # -- drawing -------------------------------------------------------------------------------------------
+
+    def sample(
+        self,
+        n: int = 16,
+        *,
+        seed: int = 0,
+        where: Mapping[str, Any] | None = None,
+        steps: int | None = None,
+        sampler: str | None = None,
+        guidance: float = 1.0,
+    ) -> Any:
+        """Draw `n` examples: a list of PIL images or strings, a DataFrame, an array. Arguments as in `draw`."""
+        records = self.draw(n, seed=seed, where=where, steps=steps, sampler=sampler, guidance=guidance)
+        return self.codec.present(records)
+
+    def draw(
+        self,
+        n: int = 16,
+        *,
+        seed: int = 0,
+        where: Mapping[str, Any] | None = None,
+        steps: int | None = None,
+        sampler: str | None = None,
+        guidance: float = 1.0,
+    ) -> Records:
+        """Draw `n` (>= 1) examples as records.
+
+        where: values of what the model is conditioned on, such as ``{"label": 3}``; without it conditions are drawn from
+        the training data. steps, sampler, guidance: for diffusion and flow (`samplers.SAMPLERS`); a guidance scale of 1
+        is the model as trained. The same seed draws the same examples on the same machine.
+        """
+        if n < 1:
+            raise ValueError(f"draw at least one example, not {n}")
+        settings = Sampling(steps, sampler, guidance)
+        condition = self.condition_rows(n, where or {}, seed)
+        pieces = []
+        for first in range(0, n, CHUNK):
+            count = min(CHUNK, n - first)
+            generator = torch.Generator(self.device).manual_seed(derive_seed(seed, first, "sample"))
+            given = None if condition is None else condition[first : first + count].to(self.device)
+            pieces.append(self.model.sample(count, condition=given, settings=settings, generator=generator).cpu())
+        return self.codec.decode(torch.cat(pieces), condition)
+
+    @property
+    def device(self) -> torch.device:
+        return next(self.model.parameters()).device
+
+    def condition_rows(self, n: int, where: Mapping[str, Any], seed: int) -> Tensor | None:
+        """``(n, K)``: as `where` says, or whole rows drawn from the training data. Raises ValueError for an unknown name."""
+        if self.conditions is None:
+            if where:
+                hint = f"train one with --condition {next(iter(where))}"
+                raise ValueError(f"this model is not conditioned on anything, so --where has no meaning; {hint}")
+            return None
+        if where:
+            return self.codec.encode_condition(where, n)
+        rows = np.random.default_rng([seed, 1]).integers(len(self.conditions), size=n)
+        return self.conditions[torch.from_numpy(rows)]
+
+    def log_likelihood(self, records: Records, *, samples: int = 50, seed: int = 0) -> np.ndarray:
+        """A lower bound on log p of each record in encoded form, ``(N,)`` [nats], where the family has one."""
+        if not isinstance(self.model, HasLikelihood):
+            raise ValueError(f"a {self.recipe.family} has no likelihood bound")
+        encoded = self.codec.encode(records)
+        generator = torch.Generator(self.device).manual_seed(derive_seed(seed, "likelihood"))
+        bounds = []
+        for first in range(0, len(encoded), 100):
+            span = slice(first, first + 100)
+            given = None if encoded.condition is None else encoded.condition[span].to(self.device)
+            batch = Batch(encoded.x[span].to(self.device), given)
+            bounds.append(self.model.log_likelihood(batch, samples=samples, generator=generator).cpu())
+        return torch.cat(bounds).numpy()
+
+    # -- scores --------------------------------------------------------------------------------------------
+
+    def evaluate(
+        self, n: int = 2000, *, seed: int = 0, observe: Observer = ignore, source: Source | None = None
+    ) -> dict[str, Score]:
+        """Score `n` samples against the data the run was trained on, and write `scores.json`.
+
+        source: the data again, if it was given from memory. Raises DataError if the data has changed.
+        """
+        data = self.open_data(source)
+        observe(Event("phase", "preparing the scores"))
+        scorer = fit_scorer(data, seed=self.recipe.data.split_seed)
+        observe(Event("phase", f"drawing {n:,} samples"))
+        scores = self.score(scorer, n, seed=seed)
+        checkpoint.write_json(self.path / "scores.json", {name: score.to_json() for name, score in scores.items()})
+        return scores
+
+    def score(self, scorer: Scorer, n: int, *, seed: int = 0) -> dict[str, Score]:
+        """The scores of `n` fresh samples, and a likelihood bound on held-out data where the family has one."""
+        scores = scorer.score(self.draw(n, seed=seed), np.random.default_rng([seed, 2]))
+        if isinstance(self.model, HasLikelihood):
+            held_out = scorer.data.test_records.take(np.arange(min(500, len(scorer.data.test_records))))
+            scores["bound"] = scorer.bound(self.log_likelihood(held_out, seed=seed))
+        return scores
+
+    def open_data(self, source: Source | None = None) -> Data:
+        """The data of the run, split and encoded as it was. Raises DataError if it is gone or has changed."""
+        reference = self.recipe.data
+        if source is None and reference.source.endswith("in memory"):
+            raise DataError("the run was trained on data in memory: give the same data again")
+        data = open_data(
+            reference.source if source is None else source,
+            kind=reference.kind,
+            condition=reference.condition,
+            split_seed=reference.split_seed,
+            codec=self.codec,
+        )
+        if data.digest != reference.digest:
+            raise DataError(f"{reference.source} is not what the run was trained on: its content has changed")
+        return data
+
+    def describe(self) -> list[tuple[str, str]]:
+        """What this run is, as (name, description) lines."""
+        recipe, entries = self.recipe, checkpoint.entries(self.path / "checkpoint")
+        latest = entries[0] if entries else None
+        trained = f"{latest['step']:,} steps in {latest['seconds']:,.0f} s" if latest else "not at all"
+        lines = [
+            ("family", f"{recipe.family} ({recipe.preset})"),
+            ("data", f"{recipe.data.name} ({recipe.data.kind}) from {recipe.data.source}"),
+            ("condition", ", ".join(recipe.data.condition) or "none"),
+            ("parameters", f"{count_parameters(self.model.requires_grad_(True)):,}"),
+            ("budget", str(recipe.budget)),
+            ("trained", trained),
+            ("seed", str(recipe.seed)),
+            ("device", f"{recipe.device}, {recipe.precision}, {recipe.threads} threads"),
+            ("settings", ", ".join(f"{k}={v}" for k, v in recipe.settings.items())),
+        ]
+        self.model.requires_grad_(False)
+        return lines + self.codec.describe()
+
+
+# -- making, opening, continuing -----------------------------------------------------------------------------
+
+
+def train(
+    source: Source | Data,
+    *,
+    family: str,
+    preset: str = "default",
+    budget: str | None = None,
+    steps: int | None = None,
+    condition: Sequence[str] | str = (),
+    parameters: int | None = None,
+    seed: int = 0,
+    device: str = "auto",
+    precision: str = "auto",
+    out: str | Path | None = None,
+    settings: Mapping[str, Any] | None = None,
+    kind: str | None = None,
+    force: bool = False,
+    previews: bool = True,
+    observe: Observer = ignore,
+) -> Run:
+    """Train one model on a person's data and return the run.
+
+    source: a built-in name, a path, or the data itself. family: "vae", "gan", "diffusion" or "flow". budget: a time such
+    as "5m", or `steps`; 60 s if neither is given. condition: a label or columns the samples can be asked for. parameters:
+    trained numbers in the model, all networks together. settings: the family's own, as in ``--set``. out: the run folder,
+    never overwritten without `force`.
+
+    Raises ValueError for a wrong option, DataError for data that cannot be used, FileExistsError for a folder that is
+    there, Interrupted (after saving) on Ctrl-C and SIGTERM, TrainingFailed if a loss stops being a number.
+    """
+    if budget is not None and steps is not None:
+        raise ValueError("give a budget in time or in steps, not both")
+    limit = Budget(steps=steps) if steps is not None else Budget.parse(budget or "60s")
+    names = (condition,) if isinstance(condition, str) else tuple(condition)
+    device, precision = devices.choose(device, precision)
+    observe(Event("phase", "reading and encoding the data"))
+    data = source if isinstance(source, Data) else open_data(source, kind=kind, condition=names)
+    for note in () if isinstance(source, Data) else data.notes:
+        observe(Event("note", note))
+    recipe = resolve(
+        data_reference(data),
+        data.codec.space,
+        data.codec.condition_space,
+        family=family,
+        preset=preset,
+        budget=limit,
+        parameters=parameters,
+        seed=seed,
+        device=device,
+        precision=precision,
+        overrides=settings or {},
+        rows=len(data.train),
+    )
+    folder = make_folder(out, f"{data.name}-{family}", force)
+    observe(Event("saved", str(folder)))
+    model = build(recipe, data.codec.space, data.codec.condition_space)
+    model.measure(data.train.x[:20_000])
+    recipe = recipe.model_copy(update={"threads": devices.choose_threads(model, _batches(data, recipe))})
+    _write_setup(folder, recipe, data)
+    state = State(model.to(device), Clock.start(limit), recipe.ema_length)
+    return _go_on(folder, recipe, data, state, observe, previews)
+
+
+def load(path: str | Path, *, device: str = "auto") -> Run:
+    """Open a run. Raises DataError naming the file that is missing, damaged, or from a newer version."""
+    folder = Path(path)
+    recipe, codec = _read_setup(folder)
+    model = build(recipe, codec.space, codec.condition_space)
+    digest = checkpoint.read_json(folder / "files.json").get("model.safetensors")
+    tensors = checkpoint.read_tensors(folder / "model.safetensors", digest)
+    try:
+        model.load_state_dict(tensors)
+    except RuntimeError:
+        raise DataError(f"{folder}: model.safetensors does not fit recipe.json") from None
+    return Run(folder, recipe, codec, model.to(devices.choose(device, "auto")[0]), _read_conditions(folder))
+
+
+def resume(
+    path: str | Path,
+    *,
+    budget: str | None = None,
+    steps: int | None = None,
+    force: bool = False,
+    observe: Observer = ignore,
+    source: Source | None = None,
+) -> Run:
+    """Go on where a run stopped; what it ends with is bit for bit what it would have ended with.
+
+    budget, steps: train for that much longer than it has been; needed if the run has spent its budget. force: go on
+    though the data has changed. source: the data again, if it was given from memory.
+    """
+    if budget is not None and steps is not None:
+        raise ValueError("give a budget in time or in steps, not both")
+    folder = Path(path)
+    recipe, codec = _read_setup(folder)
+    model = build(recipe, codec.space, codec.condition_space)
+    shell = Run(folder, recipe, codec, model, None)
+    observe(Event("phase", "reading and encoding the data"))
+    try:
+        data = shell.open_data(source)
+    except DataError as error:
+        if not force or "changed" not in str(error):
+            raise
+        observe(Event("note", f"{error}; going on all the same"))
+        data = open_data(recipe.data.source, kind=recipe.data.kind, split_seed=recipe.data.split_seed, codec=codec)
+    state = State(model.requires_grad_(True).to(recipe.device), Clock.start(recipe.budget), recipe.ema_length)
+    remark = checkpoint.restore(folder / "checkpoint", state)
+    if remark:
+        observe(Event("note", remark))
+    if budget is not None or steps is not None:
+        recipe = _extend(recipe, state, budget, steps)
+    elif state.progress >= 1:
+        raise ValueError(f"{folder} has spent its budget of {recipe.budget}; give --budget or --steps to train longer")
+    _write_setup(folder, recipe, data)
+    return _go_on(folder, recipe, data, state, observe, True)
+
+
+def _extend(recipe: Recipe, state: State, budget: str | None, steps: int | None) -> Recipe:
+    """The recipe with a longer budget, and the clock of `state` set back to the share of it that is spent."""
+    if steps is not None:
+        longer = Budget(steps=state.step + steps)
+        share = state.step / (state.step + steps)
+        state.clock.knots.append((state.step, share, (1 - share) / steps))
+    else:
+        extra = Budget.parse(budget or "").seconds or 0.0
+        longer = Budget(seconds=state.clock.seconds + extra)
+        share = state.clock.seconds / (state.clock.seconds + extra)
+        per_step = state.clock.seconds / max(1, state.step)
+        state.clock.knots.append((state.step, share, (1 - share) * per_step / extra))
+    return recipe.model_copy(update={"steps": longer.steps, "seconds": longer.seconds, "knots": []})
+
+
+def _go_on(folder: Path, recipe: Recipe, data: Data, state: State, observe: Observer, previews: bool) -> Run:
+    """Train until the budget is spent, keeping the folder up to date, and open what came of it."""
+    conditions = _conditions(data)
+    run = Run(folder, recipe, data.codec, state.average, conditions)
+    batches = _batches(data, recipe)
+    devices.use_threads(recipe.threads)
+    with Session(folder, state, observe, run.draw if previews else None, data.codec) as session:
+        for step in take_steps(state, batches, seed=recipe.seed, budget=recipe.budget, precision=recipe.precision):
+            session.after(step)
+    if recipe.seconds is not None:
+        recipe = recipe.model_copy(update={"knots": state.clock.knots})
+        checkpoint.write_json(folder / "recipe.json", json.loads(recipe.model_dump_json()))
+    digest = checkpoint.write_tensors(folder / "model.safetensors", state.average.state_dict())
+    checkpoint.write_json(folder / "files.json", {"model.safetensors": digest})
+    _examine(state, data, recipe, observe, folder)
+    (folder / "README.md").write_text(_card(run, state), "utf-8")
+    return load(folder, device=recipe.device)

@@ -1,0 +1,130 @@
+"""Lines of text: the alphabet and length come from the training split, a line ends at its first end mark."""
+
+import json
+import time
+
+import numpy as np
+import pytest
+import torch
+
+from sansheng.codecs import text
+from sansheng.codecs.base import Records
+from sansheng.codecs.text import REPLACEMENT, TextCodec
+from sansheng.errors import DataError
+
+LINES = ["anna", "bo", "zoë", "李小龙", "a b", "anna", "𝄞 clef"]
+
+
+def decoded(codec: TextCodec, lines: list[str]) -> list[str]:
+    return codec.decode(codec.encode(Records(lines)).x).values
+
+
+def described(codec: TextCodec) -> dict[str, str]:
+    return dict(codec.describe())
+
+
+def test_training_lines_survive_the_round_trip():
+    codec = TextCodec.fit(Records(LINES))
+    x = codec.encode(Records(LINES)).x
+    codec.space.check(x)
+    assert torch.equal(x.sum(1), torch.ones(len(LINES), codec.length))
+    assert torch.equal(codec.space.harden(x), x)
+    assert decoded(codec, LINES) == LINES
+    assert codec.alphabet == "".join(sorted(set("".join(LINES))))
+
+
+@pytest.mark.parametrize(("longest", "positions"), [(1, 4), (3, 4), (4, 8), (126, 128), (127, 128), (500, 128)])
+def test_length_leaves_room_for_the_end_mark(longest, positions):
+    codec = TextCodec.fit(Records(["a" * longest, "b"]))
+    assert codec.length == positions
+    assert decoded(codec, ["a" * longest]) == ["a" * min(longest, positions - 1)]
+    assert ("cut" in described(codec)) == (longest > 127)
+
+
+def test_a_line_ends_at_its_first_end_mark():
+    codec = TextCodec.fit(Records(["abc"]))
+    levels = torch.tensor([[1, 2, 0, 3], [0, 1, 1, 1], [3, 2, 1, 1]])
+    x = torch.nn.functional.one_hot(levels, 4).movedim(2, 1).float()
+    assert codec.decode(x).values == ["ab", "", "cbaa"]
+
+
+def test_unseen_characters_are_left_out_and_long_lines_cut():
+    codec = TextCodec.fit(Records(["abc", "cab"]))
+    assert decoded(codec, ["xaybz", "", "abcabc", "xyz"]) == ["ab", "", "abc", ""]
+
+
+def test_rare_characters_become_the_replacement():
+    common = [chr(0x100 + i) * 2 for i in range(256)]
+    codec = TextCodec.fit(Records([*common, "q", "q", "!"]))
+    assert REPLACEMENT not in TextCodec.fit(Records(common)).alphabet
+    assert len(codec.alphabet) == 257
+    kept = sorted(set("".join(common) + "q") & set(codec.alphabet))
+    assert len(kept) == 256
+    assert decoded(codec, ["!", kept[0], "never"]) == [REPLACEMENT, kept[0], REPLACEMENT * 3]
+    assert "1 rare" in described(codec)["replaced"] or "2 rare" in described(codec)["replaced"]
+
+
+def test_it_is_restored_from_json():
+    records = Records(LINES, {"language": np.array(list("eeecexx"))})
+    codec = TextCodec.fit(records, condition=("language",))
+    again = TextCodec.from_json(json.loads(json.dumps(codec.to_json())), codec.arrays())
+    assert (again.space, again.alphabet, again.describe()) == (codec.space, codec.alphabet, codec.describe())
+    one, other = codec.encode(records), again.encode(records)
+    assert torch.equal(one.x, other.x)
+    assert torch.equal(one.condition, other.condition)
+    assert again.decode(other.x, other.condition).labels["language"].tolist() == list("eeecexx")
+    assert torch.equal(again.encode_condition({"language": "e"}, 2), torch.eye(3)[[1, 1]])
+
+
+def test_reading_a_file_as_people_save_it(tmp_path):
+    path = tmp_path / "names ü.txt"
+    path.write_bytes("\ufeffanna\r\nbo\r\n\r\nzoë\nbo\n".encode())
+    source = text.read(path)
+    assert source.records.values == ["anna", "bo", "zoë", "bo"]
+    assert source.notes == ["1 empty lines dropped", "1 lines repeat an earlier one (kept)"]
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"anna\nzo\xeb\n", "line 2: not UTF-8 text"),
+        (b"", "no lines"),
+        (b"\n\r\n", "no lines"),
+        (b"a\nb\0c\n", "line 2: holds a NUL"),
+    ],
+)
+def test_files_that_are_not_lines_of_text(tmp_path, data, message):
+    path = tmp_path / "a.txt"
+    path.write_bytes(data)
+    with pytest.raises(DataError, match=message):
+        text.read(path)
+    with pytest.raises(DataError, match="no such file"):
+        text.read(tmp_path / "b.txt")
+
+
+def test_records_that_are_not_lines_are_refused():
+    for lines, message in (([], "no lines"), (["a", 3], "record 1 is of type int"), (["a\nb"], "record 0")):
+        with pytest.raises(DataError, match=message):
+            TextCodec.fit(Records(lines))
+
+
+def test_what_is_written_is_read_again(tmp_path):
+    codec = TextCodec.fit(Records(LINES))
+    (path,) = codec.write(Records(LINES), tmp_path / "deep" / "out.txt")
+    assert text.read(path).records.values == LINES
+    assert codec.present(Records(LINES)) == LINES
+    for name in ("out.csv", "out"):
+        with pytest.raises(ValueError, match=r"Valid: \.txt"):
+            codec.write(Records(LINES), tmp_path / name)
+    preview = codec.preview(Records(LINES * 20), tmp_path / "step")
+    assert preview.read_text(encoding="utf-8").splitlines() == (LINES * 20)[:40]
+
+
+def test_thirty_thousand_lines_take_under_a_second():
+    rng = np.random.default_rng(0)
+    lines = ["".join(row) for row in rng.choice(list("abcdefghijklmnopqrstuvwxyz"), (30_000, 12))]
+    codec = TextCodec.fit(Records(lines))
+    start = time.process_time()
+    x = codec.encode(Records(lines)).x
+    assert time.process_time() - start < 1
+    assert codec.decode(x).values == lines
