@@ -17,6 +17,8 @@ POINTS = 100_000
 MOONS = 20_000
 RING_SD = 0.01
 GRID_SD = 0.05
+MIXTURES = ("ring", "grid")
+"""Those whose modes are known: see `centres`."""
 
 
 def names() -> tuple[str, ...]:
@@ -43,7 +45,7 @@ def centres(name: str) -> tuple[np.ndarray, float]:
     if name == "grid":
         axis = np.arange(-4.0, 5.0, 2.0)
         return np.stack(np.meshgrid(axis, axis, indexing="ij"), axis=-1).reshape(-1, 2), GRID_SD
-    raise unknown("mixture", name, ("ring", "grid"))
+    raise unknown("mixture", name, MIXTURES)
 
 
 def _mixture(name: str) -> Records:

@@ -39,7 +39,9 @@ def write_bytes(path: Path, content: bytes) -> None:
     except OSError as error:
         aside.unlink(missing_ok=True)
         if error.errno in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT):
-            message = f"no room to write {path} ({len(content) / 2**20:.1f} MiB needed); what was there before is intact"
+            message = (
+                f"no room to write {path} ({len(content) / 2**20:.1f} MiB needed); what was there before is intact"
+            )
             raise OSError(error.errno, message) from error
         raise
 
@@ -100,7 +102,7 @@ def save(folder: Path, state: State) -> None:
         "seconds": state.clock.seconds,
         "knots": state.clock.knots,
     }
-    older = [e for e in _entries(folder) if e["file"] != name]
+    older = [e for e in entries(folder) if e["file"] != name]
     kept = [entry, *older[: KEPT - 1]]
     write_json(folder / MANIFEST, kept)
     for path in folder.glob("step-*.safetensors"):
@@ -114,7 +116,7 @@ def restore(folder: Path, state: State) -> str | None:
     Raises DataError if there is none.
     """
     problems: list[str] = []
-    for entry in _entries(folder):
+    for entry in entries(folder):
         try:
             tensors = read_tensors(folder / entry["file"], entry["sha256"])
         except DataError as error:
@@ -127,7 +129,8 @@ def restore(folder: Path, state: State) -> str | None:
     raise DataError(problems[0] if problems else f"{folder} holds no checkpoint to go on from")
 
 
-def _entries(folder: Path) -> list[dict[str, Any]]:
+def entries(folder: Path) -> list[dict[str, Any]]:
+    """What is known of each checkpoint kept, the newest first."""
     path = folder / MANIFEST
     return read_json(path) if path.exists() else []
 

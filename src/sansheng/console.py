@@ -154,7 +154,12 @@ class Reporter:
         self._bar.update(self._task, completed=event.progress or 0.0, facts=escape(facts))
 
     def _draw(self) -> tuple[Progress, TaskID]:
-        columns = (TextColumn("{task.description}"), BarColumn(24), TaskProgressColumn(), TextColumn("{task.fields[facts]}"))
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(24),
+            TaskProgressColumn(),
+            TextColumn("{task.fields[facts]}"),
+        )
         bar = Progress(*columns, console=self.console, transient=True, refresh_per_second=4)
         bar.start()
         return bar, bar.add_task(escape(self._phase), total=1.0, facts="")

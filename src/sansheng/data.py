@@ -110,12 +110,16 @@ class Batches:
     larger than the data, it is drawn with replacement. Remembering the order of the current epoch is only for speed.
     """
 
-    def __init__(self, encoded: Encoded, *, seed: int, size: int, rank: int = 0) -> None:
+    def __init__(
+        self, encoded: Encoded, *, seed: int, size: int, rank: int = 0, device: str | torch.device = "cpu"
+    ) -> None:
         if size < 1 or seed < 0 or rank < 0:
             raise ValueError(f"need size >= 1, seed >= 0 and rank >= 0, not size {size}, seed {seed}, rank {rank}")
         if not len(encoded):
             raise DataError("there are no examples to draw batches from")
-        self.encoded, self.seed, self.size, self.rank = encoded, seed, size, rank
+        condition = None if encoded.condition is None else encoded.condition.to(device)
+        self.encoded = Encoded(encoded.x.to(device), condition)
+        self.seed, self.size, self.rank = seed, size, rank
         self._epoch, self._order = -1, torch.empty(0, dtype=torch.long)
 
     def __call__(self, step: int) -> Batch:

@@ -6,9 +6,9 @@ A VAE, a diffusion and a flow model take one turn a step, a GAN takes two. The l
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import ClassVar, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -73,6 +73,8 @@ class GenerativeModel(nn.Module, ABC):
 
     space: Space
     condition_space: Space | None
+    iterative: ClassVar[bool] = False
+    """Whether samples are drawn in steps, of which more or fewer may be taken."""
 
     @abstractmethod
     def turns(self) -> dict[str, Turn]:
@@ -81,6 +83,14 @@ class GenerativeModel(nn.Module, ABC):
     def measure(self, x: Float[Tensor, "N C *P"]) -> None:
         """Read off training data, once before training, what the family must know of it; most need nothing."""
         return
+
+    def symptoms(self, values: Mapping[str, float], progress: float) -> list[str]:
+        """What is wrong, in words, as far as the logged `values` of a step tell; most families cannot tell."""
+        return []
+
+    def examine(self, batch: Batch, generator: torch.Generator) -> list[str]:
+        """What is wrong with the trained model, in words, looking at held-out examples."""
+        return []
 
     @abstractmethod
     def sample(

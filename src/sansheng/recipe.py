@@ -6,10 +6,9 @@ only file that knows families by name.
 
 from __future__ import annotations
 
-import inspect
-import json
 from collections.abc import Callable, Mapping
-from typing import Any, Literal
+from importlib.metadata import version
+from typing import Any
 
 import torch
 from pydantic import BaseModel, ConfigDict
@@ -19,7 +18,6 @@ from sansheng import networks
 from sansheng.budget import Budget
 from sansheng.denoiser import Denoiser, NoisePredictor
 from sansheng.errors import unknown
-from sansheng.families import FAMILIES
 from sansheng.families.diffusion import Diffusion
 from sansheng.families.flow import Flow
 from sansheng.families.gan import GAN
@@ -27,11 +25,10 @@ from sansheng.families.vae import VAE
 from sansheng.model import GenerativeModel
 from sansheng.networks.mlp import Bounded, PlainMLP, ResidualMLP
 from sansheng.paths import PATHS, VP, Rectified
+from sansheng.presets import BATCH, PARAMETERS, RUN_OPTIONS, geometry, parse_overrides, settings_for
 from sansheng.space import Real, Space
 
-PRESETS = ("default", "survey")
 SURVEY_WIDTHS = (512, 256)
-Geometry = Literal["points", "rows", "grid", "line"]
 
 
 class DataReference(BaseModel):
@@ -73,145 +70,59 @@ class Recipe(BaseModel):
         return Budget(steps=self.steps, seconds=self.seconds)
 
 
-def geometry(space: Space) -> Geometry:
-    """What the defaults depend on: a few numbers, a row of slots, a grid of numbers, or symbols in a line."""
-    if space.positions:
-        return "line" if space.symbolic else "grid"
-    only_numbers = all(isinstance(slot, Real) for slot in space.slots)
-    return "points" if only_numbers and space.channels <= 8 else "rows"
+def resolve(
+    data: DataReference,
+    space: Space,
+    condition_space: Space | None,
+    *,
+    family: str,
+    preset: str,
+    budget: Budget,
+    parameters: int | None,
+    seed: int,
+    device: str,
+    precision: str,
+    overrides: Mapping[str, Any],
+    rows: int,
+) -> Recipe:
+    """Every choice that follows from what a person asked for and from `rows` training examples of `space`.
 
-
-# -- defaults ------------------------------------------------------------------------------------------------
-
-PARAMETERS: dict[Geometry, int] = {"points": 250_000, "rows": 400_000, "grid": 600_000, "line": 800_000}
-BATCH: dict[Geometry, int] = {"points": 512, "rows": 256, "grid": 128, "line": 128}
-LATENT: dict[Geometry, int] = {"points": 4, "rows": 24, "grid": 24, "line": 48}
-
-DEFAULTS: dict[str, Callable[[Geometry], dict[str, Any]]] = {
-    "vae": lambda g: {
-        "latent": LATENT[g],
-        "beta": 1.0,
-        "warm_up": 0.1,
-        "samples": 1,
-        "draw_numbers": g in ("points", "rows"),
-        "prior": True,
-        "prior_share": 0.25,
-        "learning_rate": 1e-3,
-    },
-    "gan": lambda g: {
-        "latent": {"points": 16, "rows": 64, "grid": 64, "line": 64}[g],
-        "loss": "relativistic",
-        "gamma": {"points": 0.05, "rows": 0.3, "grid": 0.3, "line": 0.3}[g],
-        "learning_rate": 5e-4,
-        "betas": (0.0, 0.99),
-    },
-    "diffusion": lambda g: {
-        "path": "edm" if g != "line" else "cosine",
-        "noise_mean": -1.0 if g == "points" else -0.5,
-        "noise_std": 1.8 if g == "points" else 1.4,
-        "drop": 0.1,
-        "steps": 18,
-        "sampler": "heun",
-        "learning_rate": 1e-3,
-        "weight_decay": 0.01,
-    },
-    "flow": lambda g: {
-        "time_mean": -0.5 if g == "points" else 0.0,
-        "time_std": 1.6 if g == "points" else 1.0,
-        "drop": 0.1,
-        "steps": 18,
-        "sampler": "heun",
-        "learning_rate": 1e-3,
-        "weight_decay": 0.01,
-    },
-}
-
-SURVEY: dict[str, dict[str, Any]] = {
-    "vae": {
-        "latent": 20,
-        "beta": 1.0,
-        "warm_up": 0.0,
-        "samples": 1,
-        "draw_numbers": False,
-        "prior": False,
-        "prior_share": 0.0,
-        "learning_rate": 1e-3,
-        "constant": True,
-    },
-    "gan": {
-        "latent": 100,
-        "loss": "minimax",
-        "gamma": 0.0,
-        "learning_rate": 2e-4,
-        "betas": (0.9, 0.999),
-        "constant": True,
-    },
-    "diffusion": {
-        "path": "vp",
-        "levels": 200,
-        "drop": 0.1,
-        "steps": 200,
-        "sampler": "ancestral",
-        "learning_rate": 1e-3,
-        "weight_decay": 0.0,
-        "constant": True,
-    },
-}
-
-_FAMILY_OPTIONS: dict[str, dict[str, Any]] = {
-    family: {
-        name: p.default
-        for name, p in inspect.signature(kind.__init__).parameters.items()
-        if p.kind is p.KEYWORD_ONLY and name not in ("condition_space", "prior")
-    }
-    for family, kind in FAMILIES.items()
-}
-_EXTRA_OPTIONS: dict[str, dict[str, Any]] = {
-    "vae": {"prior": True},
-    "gan": {},
-    "diffusion": {"path": "edm"},
-    "flow": {},
-}
-_RUN_OPTIONS = ("batch", "width", "ema_length")
-
-
-def settings_for(family: str, preset: str, space: Space) -> dict[str, Any]:
-    """The family's settings in this preset for this geometry. Raises ValueError listing what exists."""
-    if family not in FAMILIES:
-        raise unknown("family", family, FAMILIES)
-    if preset not in PRESETS:
-        raise unknown("preset", preset, PRESETS)
-    if preset == "default":
-        return DEFAULTS[family](geometry(space))
-    if family not in SURVEY:
-        raise ValueError(f"the survey has no {family} model: --preset survey is for {', '.join(SURVEY)}")
-    return dict(SURVEY[family])
-
-
-def parse_overrides(family: str, overrides: Mapping[str, Any]) -> dict[str, Any]:
-    """Check ``--set key=value`` against the family's constructor; text becomes the type of the default.
-
-    Raises ValueError listing the keys there are, or the type a value should have.
+    Raises ValueError for a family, preset or setting that does not exist, listing those that do.
     """
-    known = _FAMILY_OPTIONS[family] | _EXTRA_OPTIONS[family] | {"batch": 1, "width": 1, "ema_length": 0.1, "latent": 1}
-    known = {k: v for k, v in known.items() if k != "latent" or family in ("vae", "gan")}
-    parsed: dict[str, Any] = {}
-    for key, value in overrides.items():
-        if key not in known:
-            raise unknown(f"setting of a {family}", key, known)
-        parsed[key] = _parse(key, value, known[key])
-    return parsed
+    settings = settings_for(family, preset, space)
+    chosen = parse_overrides(family, overrides)
+    run = RUN_OPTIONS | {"batch": BATCH[geometry(space)], "width": 0}
+    run |= {key: chosen.pop(key) for key in list(chosen) if key in RUN_OPTIONS}
+    settings |= chosen
+    _check(run, parameters, seed)
+    goal = parameters or PARAMETERS[geometry(space)]
+    width = run["width"] or solve_width(family, preset, settings, space, condition_space, goal)
+    return Recipe(
+        sansheng=version("sansheng"),
+        data=data,
+        family=family,
+        preset=preset,
+        seed=seed,
+        steps=budget.steps,
+        seconds=budget.seconds,
+        parameters=goal,
+        width=width,
+        batch=min(run["batch"], max(rows, 1)),
+        ema_length=run["ema_length"],
+        precision=precision,
+        device=device,
+        threads=1,
+        settings=settings,
+    )
 
 
-def _parse(key: str, value: Any, default: Any) -> Any:
-    if isinstance(value, str) and not isinstance(default, str):
-        try:
-            value = json.loads(value.lower() if value.lower() in ("true", "false", "null", "none") else value)
-        except json.JSONDecodeError:
-            raise ValueError(f"{key} should look like {json.dumps(default)}, not {value!r}") from None
-    if isinstance(default, bool) != isinstance(value, bool) or isinstance(default, str) != isinstance(value, str):
-        raise ValueError(f"{key} should be {'true or false' if isinstance(default, bool) else 'like ' + repr(default)}")
-    return tuple(value) if isinstance(value, list) else value
+def _check(run: Mapping[str, Any], parameters: int | None, seed: int) -> None:
+    if run["batch"] < 1 or run["width"] % networks.WIDTH_STEP or run["width"] < 0:
+        raise ValueError(f"batch is at least 1, and width a multiple of {networks.WIDTH_STEP}")
+    if not 0 < run["ema_length"] <= 1:
+        raise ValueError(f"ema_length is a share of the steps, in (0, 1], not {run['ema_length']}")
+    if (parameters is not None and parameters < 1) or seed < 0:
+        raise ValueError("a number of parameters is at least 1, and a seed at least 0")
 
 
 # -- building ------------------------------------------------------------------------------------------------

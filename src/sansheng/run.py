@@ -1,17 +1,10 @@
 """A run: one folder on disk that says everything about one trained model, and can continue it.
 
-    recipe.json           every choice, resolved, and where the data came from
-    codec.json            + codec.safetensors, conditions.safetensors where arrays are needed
-    model.safetensors     the weights to sample with (the moving average); its SHA-256 is in files.json
-    checkpoint/           all that an exact continuation needs
-    journal.jsonl         step, seconds, progress, losses: append only
-    previews/  scores.json  README.md
+The one constraint: a run's folder and the data are all that `load`, `resume` and `evaluate` need.
 """
 
 from __future__ import annotations
 
-import json
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,25 +14,28 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from sansheng import checkpoint, codecs, devices
+from sansheng import checkpoint, devices
+from sansheng import folder as files
 from sansheng.budget import Budget, Clock
+from sansheng.card import model_card
 from sansheng.codecs.base import Codec, Records
 from sansheng.data import Batches, Data, open_data
 from sansheng.errors import DataError
 from sansheng.events import Event, Observer, ignore
-from sansheng.loop import State, Step, derive_seed, train as take_steps
+from sansheng.health import examine
+from sansheng.loop import State, derive_seed
+from sansheng.loop import train as take_steps
 from sansheng.metrics import Score
 from sansheng.model import Batch, GenerativeModel, HasLikelihood, Sampling
-from sansheng.recipe import Recipe, build, count_parameters, resolve
-from sansheng.score import Scorer, fit_scorer
+from sansheng.recipe import DataReference, Recipe, build, count_parameters, resolve
+from sansheng.score import Extractor, Scorer, fit_scorer
 from sansheng.session import Interrupted, Session, TrainingFailed
 
 __all__ = ["Interrupted", "Run", "TrainingFailed", "load", "resume", "train"]
 
 CHUNK = 2000
-"""Examples drawn at a time; each chunk has its own generator, so a sample does not depend on how many were asked for
-at once beyond its chunk."""
-MOST_CONDITIONS = 10_000
+"""Examples drawn at a time, each chunk from a generator of its own."""
+PREVIEWED = 64
 
 Source = str | Path | pd.DataFrame | np.ndarray | list[str] | Records
 
@@ -50,8 +46,9 @@ class Run:
     def __init__(
         self, path: Path, recipe: Recipe, codec: Codec, model: GenerativeModel, conditions: Tensor | None
     ) -> None:
+        """conditions: rows of what is given, from the training data, to draw from when nothing in particular is asked."""
         self.path, self.recipe, self.codec, self.conditions = path, recipe, codec, conditions
-        self.model = model.eval().requires_grad_(False)
+        self.model = model.eval()
 
     def __repr__(self) -> str:
         return f"Run({str(self.path)!r}, {self.recipe.family} on {self.recipe.data.name})"
@@ -133,30 +130,42 @@ class Run:
     # -- scores --------------------------------------------------------------------------------------------
 
     def evaluate(
-        self, n: int = 2000, *, seed: int = 0, observe: Observer = ignore, source: Source | None = None
+        self,
+        n: int = 2000,
+        *,
+        seed: int = 0,
+        observe: Observer = ignore,
+        source: Source | None = None,
+        features: Extractor | None = None,
     ) -> dict[str, Score]:
         """Score `n` samples against the data the run was trained on, and write `scores.json`.
 
-        source: the data again, if it was given from memory. Raises DataError if the data has changed.
+        source: the data again, if it was given from memory. features: records' values -> ``(N, F)``, such as Inception or
+        CLIP, in place of our own. Raises DataError if the data has changed.
         """
         data = self.open_data(source)
         observe(Event("phase", "preparing the scores"))
-        scorer = fit_scorer(data, seed=self.recipe.data.split_seed)
+        scorer = fit_scorer(data, seed=self.recipe.data.split_seed, features=features)
         observe(Event("phase", f"drawing {n:,} samples"))
-        scores = self.score(scorer, n, seed=seed)
+        scores = self.score(scorer, self.draw(n, seed=seed), seed=seed)
         checkpoint.write_json(self.path / "scores.json", {name: score.to_json() for name, score in scores.items()})
         return scores
 
-    def score(self, scorer: Scorer, n: int, *, seed: int = 0) -> dict[str, Score]:
-        """The scores of `n` fresh samples, and a likelihood bound on held-out data where the family has one."""
-        scores = scorer.score(self.draw(n, seed=seed), np.random.default_rng([seed, 2]))
+    def score(self, scorer: Scorer, records: Records, *, seed: int = 0) -> dict[str, Score]:
+        """The scores of records drawn from this run, and a likelihood bound on held-out data where the family has one."""
+        scores = scorer.score(records, np.random.default_rng([seed, 2]))
         if isinstance(self.model, HasLikelihood):
             held_out = scorer.data.test_records.take(np.arange(min(500, len(scorer.data.test_records))))
             scores["bound"] = scorer.bound(self.log_likelihood(held_out, seed=seed))
         return scores
 
-    def open_data(self, source: Source | None = None) -> Data:
-        """The data of the run, split and encoded as it was. Raises DataError if it is gone or has changed."""
+    def symptoms(self) -> list[str]:
+        """What was found wrong at the end of training, in words."""
+        path = self.path / "health.json"
+        return checkpoint.read_json(path) if path.exists() else []
+
+    def open_data(self, source: Source | None = None, *, changed: bool = False) -> Data:
+        """The data of the run, split and encoded as it was. Raises DataError if it is gone, or not `changed` and has."""
         reference = self.recipe.data
         if source is None and reference.source.endswith("in memory"):
             raise DataError("the run was trained on data in memory: give the same data again")
@@ -167,28 +176,28 @@ class Run:
             split_seed=reference.split_seed,
             codec=self.codec,
         )
-        if data.digest != reference.digest:
-            raise DataError(f"{reference.source} is not what the run was trained on: its content has changed")
+        if data.digest != reference.digest and not changed:
+            raise DataError(
+                f"{reference.source} is not what the run was trained on: its content has changed (--force to use it)"
+            )
         return data
 
     def describe(self) -> list[tuple[str, str]]:
         """What this run is, as (name, description) lines."""
-        recipe, entries = self.recipe, checkpoint.entries(self.path / "checkpoint")
-        latest = entries[0] if entries else None
+        recipe, latest = self.recipe, next(iter(checkpoint.entries(self.path / "checkpoint")), None)
         trained = f"{latest['step']:,} steps in {latest['seconds']:,.0f} s" if latest else "not at all"
-        lines = [
+        return [
             ("family", f"{recipe.family} ({recipe.preset})"),
             ("data", f"{recipe.data.name} ({recipe.data.kind}) from {recipe.data.source}"),
             ("condition", ", ".join(recipe.data.condition) or "none"),
-            ("parameters", f"{count_parameters(self.model.requires_grad_(True)):,}"),
+            ("parameters", f"{count_parameters(self.model):,}"),
             ("budget", str(recipe.budget)),
             ("trained", trained),
             ("seed", str(recipe.seed)),
             ("device", f"{recipe.device}, {recipe.precision}, {recipe.threads} threads"),
             ("settings", ", ".join(f"{k}={v}" for k, v in recipe.settings.items())),
+            *self.codec.describe(),
         ]
-        self.model.requires_grad_(False)
-        return lines + self.codec.describe()
 
 
 # -- making, opening, continuing -----------------------------------------------------------------------------
@@ -217,28 +226,75 @@ def train(
 
     source: a built-in name, a path, or the data itself. family: "vae", "gan", "diffusion" or "flow". budget: a time such
     as "5m", or `steps`; 60 s if neither is given. condition: a label or columns the samples can be asked for. parameters:
-    trained numbers in the model, all networks together. settings: the family's own, as in ``--set``. out: the run folder,
-    never overwritten without `force`.
+    trained numbers in the model, all networks together. settings: the family's own, as in ``--set``. out: the run
+    folder, never overwritten without `force`.
 
     Raises ValueError for a wrong option, DataError for data that cannot be used, FileExistsError for a folder that is
     there, Interrupted (after saving) on Ctrl-C and SIGTERM, TrainingFailed if a loss stops being a number.
     """
-    if budget is not None and steps is not None:
-        raise ValueError("give a budget in time or in steps, not both")
-    limit = Budget(steps=steps) if steps is not None else Budget.parse(budget or "60s")
-    names = (condition,) if isinstance(condition, str) else tuple(condition)
-    device, precision = devices.choose(device, precision)
-    observe(Event("phase", "reading and encoding the data"))
-    data = source if isinstance(source, Data) else open_data(source, kind=kind, condition=names)
-    for note in () if isinstance(source, Data) else data.notes:
-        observe(Event("note", note))
-    recipe = resolve(
-        data_reference(data),
-        data.codec.space,
-        data.codec.condition_space,
+    limit = _budget(budget, steps) or Budget(seconds=60.0)
+    data, recipe = plan(
+        source,
         family=family,
         preset=preset,
         budget=limit,
+        condition=condition,
+        parameters=parameters,
+        seed=seed,
+        device=device,
+        precision=precision,
+        settings=settings,
+        kind=kind,
+        observe=observe,
+    )
+    folder = files.make_folder(out, f"{data.name}-{family}", force)
+    model = build(recipe, data.codec.space, data.codec.condition_space)
+    model.measure(data.train.x[:20_000])
+    model.to(recipe.device)
+    batches = Batches(data.train, seed=recipe.seed, size=recipe.batch, device=recipe.device)
+    recipe = recipe.model_copy(update={"threads": devices.choose_threads(model, batches, recipe.device)})
+    state = State(model, Clock.start(limit), recipe.ema_length)
+    files.require_room(folder, state)
+    conditions = None if data.train.condition is None else data.train.condition[: files.MOST_CONDITIONS]
+    files.write_setup(folder, recipe, data.codec, conditions)
+    observe(Event("phase", f"training a {family} of {count_parameters(model):,} parameters for {limit} in {folder}"))
+    return _go_on(folder, recipe, data, state, conditions, observe, previews)
+
+
+def plan(
+    source: Source | Data,
+    *,
+    family: str,
+    preset: str = "default",
+    budget: Budget,
+    condition: Sequence[str] | str = (),
+    parameters: int | None = None,
+    seed: int = 0,
+    device: str = "auto",
+    precision: str = "auto",
+    settings: Mapping[str, Any] | None = None,
+    kind: str | None = None,
+    observe: Observer = ignore,
+) -> tuple[Data, Recipe]:
+    """The data, opened, and every choice resolved, before anything is written. Arguments and errors as in `train`."""
+    device, precision = devices.choose(device, precision)
+    data = source if isinstance(source, Data) else read_data(source, kind, condition, observe)
+    space, condition_space = data.codec.space, data.codec.condition_space
+    reference = DataReference(
+        name=data.name,
+        source=data.source,
+        kind=data.kind,
+        digest=data.digest,
+        split_seed=data.split_seed,
+        condition=data.condition,
+    )
+    recipe = resolve(
+        reference,
+        space,
+        condition_space,
+        family=family,
+        preset=preset,
+        budget=budget,
         parameters=parameters,
         seed=seed,
         device=device,
@@ -246,28 +302,20 @@ def train(
         overrides=settings or {},
         rows=len(data.train),
     )
-    folder = make_folder(out, f"{data.name}-{family}", force)
-    observe(Event("saved", str(folder)))
-    model = build(recipe, data.codec.space, data.codec.condition_space)
-    model.measure(data.train.x[:20_000])
-    recipe = recipe.model_copy(update={"threads": devices.choose_threads(model, _batches(data, recipe))})
-    _write_setup(folder, recipe, data)
-    state = State(model.to(device), Clock.start(limit), recipe.ema_length)
-    return _go_on(folder, recipe, data, state, observe, previews)
+    return data, recipe
 
 
 def load(path: str | Path, *, device: str = "auto") -> Run:
     """Open a run. Raises DataError naming the file that is missing, damaged, or from a newer version."""
-    folder = Path(path)
-    recipe, codec = _read_setup(folder)
+    folder = Path(path).expanduser()
+    recipe, codec, conditions = files.read_setup(folder)
     model = build(recipe, codec.space, codec.condition_space)
-    digest = checkpoint.read_json(folder / "files.json").get("model.safetensors")
-    tensors = checkpoint.read_tensors(folder / "model.safetensors", digest)
+    tensors = files.read_weights(folder)
     try:
         model.load_state_dict(tensors)
     except RuntimeError:
         raise DataError(f"{folder}: model.safetensors does not fit recipe.json") from None
-    return Run(folder, recipe, codec, model.to(devices.choose(device, "auto")[0]), _read_conditions(folder))
+    return Run(folder, recipe, codec, model.to(devices.choose(device, "auto")[0]), conditions)
 
 
 def resume(
@@ -282,63 +330,88 @@ def resume(
     """Go on where a run stopped; what it ends with is bit for bit what it would have ended with.
 
     budget, steps: train for that much longer than it has been; needed if the run has spent its budget. force: go on
-    though the data has changed. source: the data again, if it was given from memory.
+    though the data has changed. source: the data again, if it was given from memory. Raises as `train` does.
     """
-    if budget is not None and steps is not None:
-        raise ValueError("give a budget in time or in steps, not both")
-    folder = Path(path)
-    recipe, codec = _read_setup(folder)
-    model = build(recipe, codec.space, codec.condition_space)
-    shell = Run(folder, recipe, codec, model, None)
-    observe(Event("phase", "reading and encoding the data"))
-    try:
-        data = shell.open_data(source)
-    except DataError as error:
-        if not force or "changed" not in str(error):
-            raise
-        observe(Event("note", f"{error}; going on all the same"))
-        data = open_data(recipe.data.source, kind=recipe.data.kind, split_seed=recipe.data.split_seed, codec=codec)
-    state = State(model.requires_grad_(True).to(recipe.device), Clock.start(recipe.budget), recipe.ema_length)
+    more = _budget(budget, steps)
+    folder = Path(path).expanduser()
+    recipe, codec, conditions = files.read_setup(folder)
+    model = build(recipe, codec.space, codec.condition_space).to(recipe.device)
+    state = State(model, Clock.start(recipe.budget), recipe.ema_length)
     remark = checkpoint.restore(folder / "checkpoint", state)
-    if remark:
-        observe(Event("note", remark))
-    if budget is not None or steps is not None:
-        recipe = _extend(recipe, state, budget, steps)
+    if more is not None:
+        recipe = _extend(recipe, state, more)
     elif state.progress >= 1:
         raise ValueError(f"{folder} has spent its budget of {recipe.budget}; give --budget or --steps to train longer")
-    _write_setup(folder, recipe, data)
-    return _go_on(folder, recipe, data, state, observe, True)
+    observe(Event("phase", "reading and encoding the data"))
+    data = Run(folder, recipe, codec, state.average, None).open_data(source, changed=force)
+    if remark:
+        observe(Event("note", remark))
+    files.write_recipe(folder, recipe)
+    observe(Event("phase", f"going on from step {state.step:,} in {folder}"))
+    return _go_on(folder, recipe, data, state, conditions, observe, True)
 
 
-def _extend(recipe: Recipe, state: State, budget: str | None, steps: int | None) -> Recipe:
-    """The recipe with a longer budget, and the clock of `state` set back to the share of it that is spent."""
+def read_data(source: Source, kind: str | None, condition: Sequence[str] | str, observe: Observer) -> Data:
+    """`open_data`, telling what was understood."""
+    observe(Event("phase", "reading and encoding the data"))
+    names = (condition,) if isinstance(condition, str) else tuple(condition)
+    data = open_data(source, kind=kind, condition=names)
+    for note in data.notes:
+        observe(Event("note", note))
+    return data
+
+
+def _budget(budget: str | None, steps: int | None) -> Budget | None:
+    if budget is not None and steps is not None:
+        raise ValueError("give a budget in time or in steps, not both")
     if steps is not None:
-        longer = Budget(steps=state.step + steps)
-        share = state.step / (state.step + steps)
-        state.clock.knots.append((state.step, share, (1 - share) / steps))
+        return Budget(steps=steps)
+    return None if budget is None else Budget.parse(budget)
+
+
+def _extend(recipe: Recipe, state: State, more: Budget) -> Recipe:
+    """The recipe with a longer budget, and the clock of `state` set back to the share of it that is spent."""
+    if more.steps is not None:
+        longer = Budget(steps=state.step + more.steps)
+        share = state.step / (state.step + more.steps)
+        slope = (1 - share) / more.steps
     else:
-        extra = Budget.parse(budget or "").seconds or 0.0
-        longer = Budget(seconds=state.clock.seconds + extra)
-        share = state.clock.seconds / (state.clock.seconds + extra)
-        per_step = state.clock.seconds / max(1, state.step)
-        state.clock.knots.append((state.step, share, (1 - share) * per_step / extra))
+        extra, spent = more.seconds or 0.0, state.clock.seconds
+        longer = Budget(seconds=spent + extra)
+        share = spent / (spent + extra)
+        slope = (1 - share) * spent / max(1, state.step) / extra
+    state.clock.knots.append((state.step, share, slope))
     return recipe.model_copy(update={"steps": longer.steps, "seconds": longer.seconds, "knots": []})
 
 
-def _go_on(folder: Path, recipe: Recipe, data: Data, state: State, observe: Observer, previews: bool) -> Run:
+def _go_on(
+    folder: Path,
+    recipe: Recipe,
+    data: Data,
+    state: State,
+    conditions: Tensor | None,
+    observe: Observer,
+    previews: bool,
+) -> Run:
     """Train until the budget is spent, keeping the folder up to date, and open what came of it."""
-    conditions = _conditions(data)
     run = Run(folder, recipe, data.codec, state.average, conditions)
-    batches = _batches(data, recipe)
-    devices.use_threads(recipe.threads)
-    with Session(folder, state, observe, run.draw if previews else None, data.codec) as session:
+    batches = Batches(data.train, seed=recipe.seed, size=recipe.batch, device=recipe.device)
+
+    def preview(path: Path) -> Path:
+        return data.codec.preview(run.draw(PREVIEWED), path)
+
+    with (
+        devices.threads(recipe.threads),
+        Session(folder, state, recipe.budget, observe, preview if previews else None) as session,
+    ):
         for step in take_steps(state, batches, seed=recipe.seed, budget=recipe.budget, precision=recipe.precision):
             session.after(step)
     if recipe.seconds is not None:
         recipe = recipe.model_copy(update={"knots": state.clock.knots})
-        checkpoint.write_json(folder / "recipe.json", json.loads(recipe.model_dump_json()))
-    digest = checkpoint.write_tensors(folder / "model.safetensors", state.average.state_dict())
-    checkpoint.write_json(folder / "files.json", {"model.safetensors": digest})
-    _examine(state, data, recipe, observe, folder)
-    (folder / "README.md").write_text(_card(run, state), "utf-8")
+        files.write_recipe(folder, recipe)
+    files.write_weights(folder, state.average.state_dict())
+    symptoms = examine(state, data.test, data.train, recipe.seed)
+    checkpoint.write_json(folder / "health.json", symptoms)
+    observe(Event("health", symptoms[0] if symptoms else "ok"))
+    run.path.joinpath("README.md").write_text(model_card(recipe, data.codec.describe(), state, symptoms), "utf-8")
     return load(folder, device=recipe.device)

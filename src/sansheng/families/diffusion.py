@@ -18,6 +18,8 @@ class Diffusion(GenerativeModel):
     hidden in training, which makes guidance possible. `steps` and `sampler` are the defaults of `sample`.
     """
 
+    iterative = True
+
     def __init__(
         self,
         space: Space,

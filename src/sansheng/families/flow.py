@@ -22,6 +22,8 @@ class Flow(GenerativeModel):
     `sampler` are the defaults of `sample`.
     """
 
+    iterative = True
+
     def __init__(
         self,
         space: Space,

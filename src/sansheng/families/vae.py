@@ -8,6 +8,7 @@ are never quite the N(0, I) the bound assumes: the cheapest gain a VAE has (Dai 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 import torch
 from jaxtyping import Float
@@ -20,6 +21,8 @@ from sansheng.samplers import evaluations
 from sansheng.space import Space
 
 PRIOR_STEPS = 10
+COLLAPSED = 0.05
+"""KL [nats] below which a code carries nothing."""
 
 
 class VAE(GenerativeModel):
@@ -67,6 +70,21 @@ class VAE(GenerativeModel):
         if self.prior is not None:
             turns["prior"] = Turn(self.prior, self.prior_loss, learning_rate=1e-3, weight_decay=0.01, start=stop)
         return turns
+
+    def symptoms(self, values: Mapping[str, float], progress: float) -> list[str]:
+        """KL near zero after warm-up: the decoder does without the latents (Bowman 2016)."""
+        if progress > 2 * self.warm_up and values.get("bound/kl", 1.0) < COLLAPSED:
+            return ["posterior collapse: the code carries nothing; --set beta=0.3 or a longer --set warm_up=0.5"]
+        return []
+
+    @torch.no_grad()
+    def examine(self, batch: Batch, generator: torch.Generator) -> list[str]:
+        """Latents whose posterior mean varies over data, A = Var_x(E_q[z]) > 0.01 (Burda 2015, section 5.2)."""
+        mean, _ = self.encode(batch.x, given(batch.condition))
+        active = int((mean.var(0, correction=0) > 0.01).sum()) if len(mean) > 1 else self.latent
+        if active == 0:
+            return [f"posterior collapse: none of {self.latent} latents is used; --set beta=0.3"]
+        return []
 
     # -- the bound -----------------------------------------------------------------------------------------
 

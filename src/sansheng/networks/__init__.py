@@ -15,7 +15,7 @@ from sansheng.networks.transformer import TransformerDenoiser
 from sansheng.space import Space
 
 FOURIER_LIMIT = 64
-WIDTH_STEP = 16
+WIDTH_STEP = 4
 
 
 def _fourier(space: Space):

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sansheng.networks.layers import Context, zero
+from sansheng.networks.layers import Context, split_heads, zero
 
 COARSE = 16
 LOWEST = 4
@@ -97,7 +97,7 @@ class Attention(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.heads = max(1, channels // 32)
+        self.heads = split_heads(channels, 32)
         self.norm = nn.GroupNorm(_groups(channels), channels)
         self.qkv = nn.Conv1d(channels, 3 * channels, 1)
         self.out = zero(nn.Conv1d(channels, channels, 1))

@@ -77,3 +77,8 @@ def zero(module: nn.Linear | nn.Conv1d | nn.Conv2d) -> nn.Linear | nn.Conv1d | n
     if module.bias is not None:
         nn.init.zeros_(module.bias)
     return module
+
+
+def split_heads(width: int, size: int) -> int:
+    """The most heads of at least `size` channels that divide `width` evenly."""
+    return next(heads for heads in range(max(1, width // size), 0, -1) if width % heads == 0)

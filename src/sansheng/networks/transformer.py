@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sansheng.networks.layers import Context, zero
+from sansheng.networks.layers import Context, split_heads, zero
 
 HEAD = 16
 
@@ -16,7 +16,7 @@ class Block(nn.Module):
 
     def __init__(self, width: int, context: int) -> None:
         super().__init__()
-        self.heads = width // HEAD
+        self.heads = split_heads(width, HEAD)
         self.modulation = zero(nn.Linear(context, 6 * width))
         self.qkv = nn.Linear(width, 3 * width)
         self.out = nn.Linear(width, width)
@@ -25,7 +25,7 @@ class Block(nn.Module):
     def forward(self, x: Tensor, context: Tensor) -> Tensor:
         scale1, shift1, gate1, scale2, shift2, gate2 = self.modulation(context)[:, None].chunk(6, dim=2)
         h = F.layer_norm(x, x.shape[-1:]) * (1 + scale1) + shift1
-        q, k, v = self.qkv(h).unflatten(2, (3, self.heads, HEAD)).permute(2, 0, 3, 1, 4).unbind(0)
+        q, k, v = self.qkv(h).unflatten(2, (3, self.heads, -1)).permute(2, 0, 3, 1, 4).unbind(0)
         mixed = F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
         x = x + gate1 * self.out(mixed)
         h = F.layer_norm(x, x.shape[-1:]) * (1 + scale2) + shift2
@@ -33,7 +33,7 @@ class Block(nn.Module):
 
 
 class TransformerDenoiser(nn.Module):
-    """``(B, C, L)``, c_noise ``(B,)``, condition -> ``(B, C, L)``. `width` is a multiple of 16."""
+    """``(B, C, L)``, c_noise ``(B,)``, condition -> ``(B, C, L)``."""
 
     def __init__(self, channels: int, length: int, *, width: int, depth: int = 4, condition: int = 0) -> None:
         super().__init__()

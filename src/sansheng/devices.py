@@ -1,0 +1,75 @@
+"""Where a model runs and in what precision, and on how many threads it runs fastest.
+
+The one constraint: all of it is settled before the first step and written into the recipe.
+"""
+
+from __future__ import annotations
+
+import copy
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import torch
+
+from sansheng.budget import Budget, Clock
+from sansheng.errors import unknown
+from sansheng.loop import State, train
+from sansheng.model import Batch, GenerativeModel
+
+PRECISIONS = ("auto", "fp32", "bf16")
+TIMED_STEPS = 3
+
+
+def choose(device: str, precision: str) -> tuple[str, str]:
+    """("cpu", "cuda" or "mps", maybe with an index; "fp32" or "bf16"), with "auto" resolved.
+
+    Raises ValueError for a device this machine lacks or a precision that does not exist.
+    """
+    if precision not in PRECISIONS:
+        raise unknown("precision", precision, PRECISIONS)
+    there = available()
+    if device == "auto":
+        device = there[0]
+    elif device.split(":")[0] not in there:
+        raise unknown("device (of this machine)", device, [*there, "auto"])
+    if precision == "auto":
+        precision = "bf16" if device.startswith("cuda") and torch.cuda.is_bf16_supported() else "fp32"
+    return device, precision
+
+
+def available() -> list[str]:
+    """Kinds of device this machine has, the fastest first."""
+    there = ["cuda"] if torch.cuda.is_available() else []
+    return [*there, *(["mps"] if torch.backends.mps.is_available() else []), "cpu"]
+
+
+def choose_threads(model: GenerativeModel, batches: Callable[[int], Batch], device: str) -> int:
+    """The number of threads with which a few steps of a copy of `model` are fastest; more only if it is worth it."""
+    most = min(torch.get_num_threads(), os.cpu_count() or 1)
+    if most == 1 or not device.startswith("cpu"):
+        return most
+    times = {n: _time(model, batches, n) for n in (1, most)}
+    return most if times[most] < 0.9 * times[1] else 1
+
+
+def _time(model: GenerativeModel, batches: Callable[[int], Batch], n: int) -> float:
+    """Seconds of the fastest of a few steps on `n` threads, after one to warm up."""
+    budget = Budget(steps=TIMED_STEPS + 1)
+    with threads(n):
+        state = State(copy.deepcopy(model), Clock.start(budget))
+        marks = [time.perf_counter()]
+        marks += [time.perf_counter() for _ in train(state, batches, seed=0, budget=budget)]
+    return min(b - a for a, b in zip(marks[1:-1], marks[2:], strict=True))
+
+
+@contextmanager
+def threads(n: int) -> Iterator[None]:
+    """Compute on `n` threads within the block."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(n)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -1,0 +1,48 @@
+"""What training on some data will take, before it is started: steps a second, memory, disk.
+
+The one constraint: measured on the machine at hand, by a few steps of the default model of each family.
+"""
+
+from __future__ import annotations
+
+import time
+
+import torch
+
+from sansheng import devices
+from sansheng.budget import Budget, Clock
+from sansheng.data import Batches, Data
+from sansheng.folder import ROOM
+from sansheng.loop import State, train
+from sansheng.presets import DEFAULTS
+from sansheng.recipe import build, count_parameters
+from sansheng.run import plan
+
+STEPS = 4
+COPIES = 8
+"""Weights, average, gradients, moments and what a step needs beside them, in weights' sizes: a rule of thumb."""
+
+
+def estimate(data: Data) -> list[tuple[str, str]]:
+    """(family, steps a minute, memory and disk) of the default model of each family, as lines of text."""
+    return [(family, _estimate(data, family)) for family in DEFAULTS]
+
+
+def _estimate(data: Data, family: str) -> str:
+    budget = Budget(steps=STEPS)
+    _, recipe = plan(data, family=family, budget=budget)
+    model = build(recipe, data.codec.space, data.codec.condition_space)
+    model.measure(data.train.x[:2000])
+    state = State(model.to(recipe.device), Clock.start(budget))
+    batches = Batches(data.train, seed=0, size=recipe.batch, device=recipe.device)
+    with devices.threads(torch.get_num_threads()):
+        marks = [time.perf_counter()]
+        marks += [time.perf_counter() for _ in train(state, batches, seed=0, budget=budget)]
+    seconds = min(b - a for a, b in zip(marks[1:-1], marks[2:], strict=True))
+    parameters = count_parameters(model)
+    memory = 4 * (COPIES * parameters + data.train.x.numel() + data.test.x.numel()) / 2**20
+    disk = ROOM * 4 * parameters / 2**20
+    pace = f"about {60 / seconds:,.0f} steps of {recipe.batch} a minute on {recipe.device}"
+    return (
+        f"{parameters:,} parameters, {pace}, {memory:,.0f} MiB of memory beside Python's own, {disk:,.0f} MiB on disk"
+    )

@@ -1,0 +1,177 @@
+"""What a family is given unless a person says otherwise: the default preset by geometry, and the survey's own.
+
+The one constraint: settings depend on the geometry of the space, never on what kind of data it is.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
+
+from sansheng.errors import unknown
+from sansheng.families import FAMILIES
+from sansheng.space import Real, Space
+
+PRESETS = ("default", "survey")
+Geometry = Literal["points", "rows", "grid", "line"]
+
+
+def geometry(space: Space) -> Geometry:
+    """What the defaults depend on: a few numbers, a row of slots, a grid of numbers, or symbols in a line."""
+    if space.positions:
+        return "line" if space.symbolic else "grid"
+    only_numbers = all(isinstance(slot, Real) for slot in space.slots)
+    return "points" if only_numbers and space.channels <= 8 else "rows"
+
+
+# -- defaults ------------------------------------------------------------------------------------------------
+
+PARAMETERS: dict[Geometry, int] = {"points": 250_000, "rows": 400_000, "grid": 600_000, "line": 800_000}
+BATCH: dict[Geometry, int] = {"points": 512, "rows": 256, "grid": 128, "line": 128}
+LATENT: dict[Geometry, int] = {"points": 4, "rows": 24, "grid": 24, "line": 48}
+
+DEFAULTS: dict[str, Callable[[Geometry], dict[str, Any]]] = {
+    "vae": lambda g: {
+        "latent": LATENT[g],
+        "beta": 1.0,
+        "warm_up": 0.1,
+        "samples": 1,
+        "draw_numbers": g in ("points", "rows"),
+        "prior": True,
+        "prior_share": 0.25,
+        "learning_rate": 1e-3,
+    },
+    "gan": lambda g: {
+        "latent": {"points": 16, "rows": 64, "grid": 64, "line": 64}[g],
+        "loss": "relativistic",
+        "gamma": {"points": 0.05, "rows": 0.3, "grid": 0.3, "line": 0.3}[g],
+        "learning_rate": 5e-4,
+        "betas": (0.0, 0.99),
+    },
+    "diffusion": lambda g: {
+        "path": "edm" if g != "line" else "cosine",
+        "noise_mean": -1.0 if g == "points" else -0.5,
+        "noise_std": 1.8 if g == "points" else 1.4,
+        "drop": 0.1,
+        "steps": 18,
+        "sampler": "heun",
+        "learning_rate": 1e-3,
+        "weight_decay": 0.01,
+    },
+    "flow": lambda g: {
+        "time_mean": -0.5 if g == "points" else 0.0,
+        "time_std": 1.6 if g == "points" else 1.0,
+        "drop": 0.1,
+        "steps": 18,
+        "sampler": "heun",
+        "learning_rate": 1e-3,
+        "weight_decay": 0.01,
+    },
+}
+
+SURVEY: dict[str, dict[str, Any]] = {
+    "vae": {
+        "latent": 20,
+        "beta": 1.0,
+        "warm_up": 0.0,
+        "samples": 1,
+        "draw_numbers": False,
+        "prior": False,
+        "prior_share": 0.0,
+        "learning_rate": 1e-3,
+        "constant": True,
+    },
+    "gan": {
+        "latent": 100,
+        "loss": "minimax",
+        "gamma": 0.0,
+        "learning_rate": 2e-4,
+        "betas": (0.9, 0.999),
+        "constant": True,
+    },
+    "diffusion": {
+        "path": "vp",
+        "levels": 200,
+        "drop": 0.1,
+        "steps": 200,
+        "sampler": "ancestral",
+        "learning_rate": 1e-3,
+        "weight_decay": 0.0,
+        "constant": True,
+    },
+}
+
+_FAMILY_OPTIONS: dict[str, dict[str, Any]] = {
+    family: {
+        name: p.default
+        for name, p in inspect.signature(kind.__init__).parameters.items()
+        if p.kind is p.KEYWORD_ONLY and name not in ("condition_space", "prior")
+    }
+    for family, kind in FAMILIES.items()
+}
+_EXTRA_OPTIONS: dict[str, dict[str, Any]] = {
+    "vae": {"prior": True, "latent": 24},
+    "gan": {"latent": 64},
+    "diffusion": {"path": "edm"},
+    "flow": {},
+}
+RUN_OPTIONS: dict[str, Any] = {"batch": 128, "width": 64, "ema_length": 0.1}
+"""Settings of the run rather than of the family."""
+
+
+def has_preset(family: str, preset: str) -> bool:
+    """Whether there is this preset of this family. Raises ValueError for one that no family has, or no such family."""
+    if family not in FAMILIES:
+        raise unknown("family", family, FAMILIES)
+    if preset not in PRESETS:
+        raise unknown("preset", preset, PRESETS)
+    return preset == "default" or family in SURVEY
+
+
+def settings_for(family: str, preset: str, space: Space) -> dict[str, Any]:
+    """The family's settings in this preset for this geometry. Raises ValueError listing what exists."""
+    there = has_preset(family, preset)
+    if preset == "default":
+        return DEFAULTS[family](geometry(space))
+    if not there:
+        raise ValueError(f"the survey has no {family} model: --preset survey is for {', '.join(SURVEY)}")
+    return dict(SURVEY[family])
+
+
+def parse_overrides(family: str, overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """Check ``--set key=value`` against the family's constructor; text becomes the type of the default.
+
+    Raises ValueError listing the keys there are, or the type a value should have.
+    """
+    known = RUN_OPTIONS | _FAMILY_OPTIONS[family] | _EXTRA_OPTIONS[family]
+    parsed: dict[str, Any] = {}
+    for key, value in overrides.items():
+        if key not in known:
+            raise unknown(f"setting of a {family}", key, known)
+        parsed[key] = _parse(key, value, known[key])
+    return parsed
+
+
+def _parse(key: str, value: Any, default: Any) -> Any:
+    if isinstance(value, str) and not isinstance(default, str):
+        try:
+            value = json.loads(value.lower())
+        except json.JSONDecodeError:
+            raise ValueError(f"setting {key} should be {_like(default)}, not {value!r}") from None
+    value = tuple(value) if isinstance(value, list) else value
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    wanted = (default is None or isinstance(default, int | float)) and not isinstance(default, bool)
+    if wanted != (number or (value is None and default is None)) or (not wanted and type(value) is not type(default)):
+        raise ValueError(f"setting {key} should be {_like(default)}, not {value!r}")
+    if isinstance(default, int) and not isinstance(default, bool) and value != int(value):
+        raise ValueError(f"setting {key} should be a whole number, not {value!r}")
+    return value
+
+
+def _like(default: Any) -> str:
+    """What a value looks like, for an error."""
+    if isinstance(default, bool):
+        return "true or false"
+    return "a whole number" if default is None else f"like {json.dumps(default)}"

@@ -1,0 +1,194 @@
+"""Scores of any data: the right features and tables of metrics for what the records are.
+
+The one constraint: everything learnt (features, vocabularies) is learnt from the training split, which is also the
+reference every row is compared with; held-out data serve as a row of their own and for the share of copies.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from sansheng import builtin
+from sansheng.codecs.base import Records
+from sansheng.data import Data
+from sansheng.metrics import Score, score_features, score_table, score_text
+from sansheng.metrics.bootstrap import Interval, share_interval, subsample_interval
+from sansheng.metrics.coverage import modes
+from sansheng.metrics.distances import frechet
+from sansheng.metrics.health import lost_classes
+from sansheng.metrics.image import ImageFeatures, fit_classifier_features, fit_transform_features
+from sansheng.metrics.score import score as make_score
+from sansheng.metrics.scores import LIMIT
+from sansheng.metrics.text import ngram_features, top_ngrams
+
+Extractor = Callable[[object], np.ndarray]
+"""Records' values (uint8 images, a DataFrame, an array, a list of strings) -> features ``(N, F)``."""
+Extra = Callable[[Records, np.random.Generator], dict[str, Score]]
+
+MOST_CLASSES = 100
+REFERENCE = 20_000
+"""Training examples the features of at most so many of which are the reference."""
+
+
+@dataclass(frozen=True, eq=False)
+class Scorer:
+    """`score` is what a comparison prints of each row; `symptoms` what it says of a row's health."""
+
+    data: Data
+    features: Extractor
+    extra: Extra
+    headline: str
+    """The score that stands for quality where there is room for one."""
+    train: np.ndarray
+    held_out: np.ndarray
+    classifier: ImageFeatures | None
+
+    def score(self, records: Records, generator: np.random.Generator) -> dict[str, Score]:
+        """Every score of these records against the training split."""
+        drawn = self.features(records.values)
+        common = score_features(self.train, self.held_out, drawn, generator=generator)
+        return {**self.extra(records, generator), **common}
+
+    def quality(self, records: Records, generator: np.random.Generator) -> Score:
+        """The headline score alone."""
+        extra = self.extra(records, generator)
+        if self.headline in extra:
+            return extra[self.headline]
+        drawn, share = self.features(records.values), min(0.5, 1000 / len(records))
+        near = subsample_interval(frechet, self.train[:LIMIT], drawn, generator=generator, rounds=20, share=share)
+        return make_score(near, len(drawn), "lower", "squared feature units")
+
+    def symptoms(self, records: Records) -> list[str]:
+        """Classes that training data have and these records lack, where labels exist."""
+        if self.classifier is None:
+            return []
+        predicted = self.classifier.predict(records.values)
+        real = self.classifier.predict(self.data.test_records.values)
+        names = self.classifier.classes
+        lost = lost_classes(predicted, real, len(names))
+        if not lost:
+            return []
+        return [
+            f"mode collapse: {len(lost)} of {len(names)} classes hardly come: {', '.join(str(names[i]) for i in lost)}"
+        ]
+
+    def bound(self, log_likelihood: np.ndarray) -> Score:
+        """A likelihood bound of held-out examples as bits per dimension of the encoded space."""
+        bits = -log_likelihood / (self.data.codec.space.size * np.log(2))
+        error = stats.sem(bits) if len(bits) > 1 else 0.0
+        value = float(bits.mean())
+        return make_score(Interval(value, value - 1.96 * error, value + 1.96 * error), len(bits), "lower", "bits/dim")
+
+
+def fit_scorer(data: Data, *, seed: int, features: Extractor | None = None) -> Scorer:
+    """Learn the features of `data`, or take those given. Raises ValueError for fewer than 12 training examples."""
+    classifier = None
+    if features is None:
+        features, classifier = FEATURES[data.kind](data, seed)
+    some = np.random.default_rng(seed).permutation(len(data.train_records))[:REFERENCE]
+    train = features(data.train_records.take(some).values)
+    held_out = features(data.test_records.values)
+    headline = "high_quality" if data.source in builtin.MIXTURES else HEADLINES.get(data.kind, "frechet")
+    return Scorer(data, features, EXTRAS[data.kind](data), headline, train, held_out, classifier)
+
+
+def independent_columns(records: Records, generator: np.random.Generator) -> Records | None:
+    """The same columns, each shuffled on its own: right margins and nothing else. None where there are no columns."""
+    values = records.values
+    if isinstance(values, pd.DataFrame):
+        shuffled = {c: values[c].iloc[generator.permutation(len(values))].array for c in values.columns}
+        return Records(pd.DataFrame(shuffled), records.labels)
+    if isinstance(values, np.ndarray) and values.ndim == 2 and values.shape[1] > 1:
+        return Records(generator.permuted(values, axis=0), records.labels)
+    return None
+
+
+# -- by kind of data -----------------------------------------------------------------------------------------
+
+
+def _image_features(data: Data, seed: int) -> tuple[Extractor, ImageFeatures | None]:
+    """A small network trained to name the labels, or without labels how a picture was turned."""
+    images = data.train_records.values
+    for labels in data.train_records.labels.values():
+        if 2 <= len(np.unique(labels)) <= MOST_CLASSES:
+            network = fit_classifier_features(images, labels, seed=seed)
+            return network, network
+    return fit_transform_features(images, seed=seed), None
+
+
+def _encoded_features(data: Data, seed: int) -> tuple[Extractor, None]:
+    """Encoded space, standardised: what is given counts too."""
+
+    def embed(values: object) -> np.ndarray:
+        encoded = data.codec.encode(Records(values))
+        parts = [encoded.x.flatten(1)] + ([] if encoded.condition is None else [encoded.condition])
+        return np.concatenate([part.numpy() for part in parts], axis=1)
+
+    return _standardised(embed, data), None
+
+
+def _plain_features(data: Data, seed: int) -> tuple[Extractor, None]:
+    return _standardised(lambda values: np.asarray(values, dtype=np.float64), data), None
+
+
+def _ngram_features(data: Data, seed: int) -> tuple[Extractor, None]:
+    """How often the commonest n-grams of training lines come."""
+    vocabulary = top_ngrams(data.train_records.values)
+    return _standardised(lambda lines: ngram_features(lines, vocabulary), data), None
+
+
+def _standardised(features: Extractor, data: Data) -> Extractor:
+    raw = features(data.train_records.take(np.arange(min(REFERENCE, len(data.train_records)))).values)
+    mean, scale = raw.mean(0), raw.std(0)
+    scale = np.where(scale > 1e-6, scale, 1.0)
+    return lambda values: ((features(values) - mean) / scale).astype(np.float32)
+
+
+def _nothing(data: Data) -> Extra:
+    return lambda records, generator: {}
+
+
+def _table_scores(data: Data) -> Extra:
+    return lambda records, generator: score_table(data.train_records.values, records.values, generator=generator)
+
+
+def _text_scores(data: Data) -> Extra:
+    train, held_out = data.train_records.values, data.test_records.values
+    return lambda records, generator: score_text(train, held_out, records.values, generator=generator)
+
+
+def _mixture_scores(data: Data) -> Extra:
+    """Modes and high quality, where the mixture is known (Lin et al. 2018)."""
+    if data.source not in builtin.MIXTURES:
+        return _nothing(data)
+    centres, deviation = builtin.centres(data.source)
+
+    def count(records: Records, generator: np.random.Generator) -> dict[str, Score]:
+        n = len(records)
+        covered, good = modes(records.values, centres, deviation)
+        return {
+            "high_quality": make_score(share_interval(good, n), n, "higher", "share"),
+            "modes": make_score(Interval(covered, covered, covered), n, "higher", f"of {len(centres)}"),
+        }
+
+    return count
+
+
+FEATURES: dict[str, Callable[[Data, int], tuple[Extractor, ImageFeatures | None]]] = {
+    "image": _image_features,
+    "table": _encoded_features,
+    "text": _ngram_features,
+    "array": _plain_features,
+}
+EXTRAS: dict[str, Callable[[Data], Extra]] = {
+    "image": _nothing,
+    "table": _table_scores,
+    "text": _text_scores,
+    "array": _mixture_scores,
+}
+HEADLINES = {"text": "ngram_divergence"}
