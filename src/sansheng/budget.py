@@ -53,6 +53,8 @@ class Clock:
     knots: list[tuple[int, float, float]] = field(default_factory=list)
     seconds: float = 0.0
     """Training time so far [s], previews and checkpoints left out."""
+    _mark: tuple[int, float] = (0, 0.0)
+    """Step and seconds when the pace was last taken."""
 
     @staticmethod
     def start(budget: Budget) -> Clock:
@@ -67,18 +69,25 @@ class Clock:
         return 0.0
 
     def tick(self, step: int, budget: Budget) -> None:
-        """For a run by seconds: add a knot when a fiftieth of the budget has passed, aiming at progress 1 at its end."""
+        """For a run by seconds: add a knot where progress and time have drifted apart, aiming at progress 1 at its end.
+
+        The pace is that of the steps since the last knot, since what a step costs may change within a run.
+        """
         if budget.seconds is None or self.seconds <= 0:
             return
-        last, progress, _ = self.knots[-1]
+        last = self.knots[-1][0]
         early = len(self.knots) < 6 and step >= 2 ** len(self.knots)
-        if step <= last or not (early or self.seconds / budget.seconds - progress > 0.02 or step - last >= 200):
-            return
         now = self.progress(step)
-        left, per_step = budget.seconds - self.seconds, self.seconds / step
+        left = budget.seconds - self.seconds
+        if step <= last or not (early or now >= 1 or left <= 0 or abs(1 - left / budget.seconds - now) > 0.01):
+            return
+        since, seconds = self._mark
+        per_step = (self.seconds - seconds) / (step - since)
+        self._mark = (step, self.seconds)
         if left < per_step:
             self.knots.append((step, 1.0, 0.0))
         else:
+            now = min(now, 1 - 1e-6)
             self.knots.append((step, now, (1 - now) * per_step / left))
 
 

@@ -1,4 +1,4 @@
-"""Files that are whole or not there: safetensors and JSON written aside, synced and renamed, with a SHA-256 beside them.
+"""Files that are whole or not there: safetensors and JSON written aside, synced, renamed, with a SHA-256 beside them.
 
 The one constraint: whatever moment a process is killed at, the last good checkpoint loads. Nothing is ever unpickled.
 """
@@ -124,7 +124,8 @@ def restore(folder: Path, state: State) -> str | None:
             continue
         _unflatten(state, tensors)
         state.step = entry["step"]
-        state.clock = Clock([(int(s), float(p), float(r)) for s, p, r in entry["knots"]], entry["seconds"])
+        knots = [(int(s), float(p), float(r)) for s, p, r in entry["knots"]]
+        state.clock = Clock(knots, entry["seconds"], (entry["step"], entry["seconds"]))
         return f"{problems[0]}; going on from step {state.step:,} instead" if problems else None
     raise DataError(problems[0] if problems else f"{folder} holds no checkpoint to go on from")
 

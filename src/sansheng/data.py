@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
-from pandas import util as pandas_util
+from pandas.util import hash_pandas_object
 from torch import Tensor
 
 from sansheng import builtin, codecs
@@ -178,7 +178,7 @@ def _builtin(name: str, kind: str | None) -> tuple[str, Source]:
 
 
 def _not_found(given: str) -> str:
-    beside = [p.name for p in Path(given).expanduser().parent.glob("*")][:1000]
+    beside = [p.name for p in Path(given).expanduser().parent.glob("[!.]*")][:1000]
     close = difflib.get_close_matches(Path(given).name, [*builtin.names(), *beside], n=3)
     hint = f" Did you mean {' or '.join(close)}?" if close else ""
     return f"{given}: no such file or folder, and no built-in data set.{hint} Built in: {', '.join(builtin.names())}"
@@ -211,7 +211,7 @@ def _flat(labels: Mapping[str, np.ndarray]) -> list[object]:
 def _content(piece: object) -> bytes:
     """Bytes that differ if the content does."""
     if isinstance(piece, pd.DataFrame):
-        hashes = pandas_util.hash_pandas_object(piece, index=False).to_numpy()
+        hashes = hash_pandas_object(piece, index=False).to_numpy()  # pyright: ignore[reportCallIssue]
         return _content([str(name) for name in piece.columns]) + hashes.tobytes()
     if isinstance(piece, np.ndarray) and piece.dtype.kind in "OU":
         return _content([str(value) for value in piece.ravel()])

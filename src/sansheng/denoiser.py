@@ -21,7 +21,7 @@ SYMBOL_SCALE = 3.0
 
 
 class Coordinates(nn.Module):
-    """u = (x − centre) · gain per channel, and `spread`, the standard deviation of u per channel, equal within a slot."""
+    """u = (x − centre) · gain per channel, and `spread`, the standard deviation of u, equal within a slot."""
 
     centre: Tensor
     gain: Tensor
@@ -90,7 +90,7 @@ class Denoiser(nn.Module):
     def loss(
         self, x: Float[Tensor, "B C *P"], t: Float[Tensor, " B"], z: Tensor, condition: Tensor | None = None
     ) -> Float[Tensor, " B"]:
-        """Nats per dimension. For numbers this is Karras' weighted square: the Gaussian nll at standard deviation c_out."""
+        """Nats per dimension. For numbers Karras' weighted square: the Gaussian nll at standard deviation c_out."""
         u = self.coordinates.embed(x)
         u_t = _broadcast(self.path.alpha(t), x) * u + _broadcast(self.path.sigma(t), x) * z
         params, c_out = self.params(u_t, t, condition)

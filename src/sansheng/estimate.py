@@ -14,9 +14,9 @@ from sansheng.budget import Budget, Clock
 from sansheng.data import Batches, Data
 from sansheng.folder import ROOM
 from sansheng.loop import State, train
+from sansheng.plan import plan
 from sansheng.presets import DEFAULTS
 from sansheng.recipe import build, count_parameters
-from sansheng.run import plan
 
 STEPS = 4
 COPIES = 8
@@ -43,6 +43,4 @@ def _estimate(data: Data, family: str) -> str:
     memory = 4 * (COPIES * parameters + data.train.x.numel() + data.test.x.numel()) / 2**20
     disk = ROOM * 4 * parameters / 2**20
     pace = f"about {60 / seconds:,.0f} steps of {recipe.batch} a minute on {recipe.device}"
-    return (
-        f"{parameters:,} parameters, {pace}, {memory:,.0f} MiB of memory beside Python's own, {disk:,.0f} MiB on disk"
-    )
+    return f"{parameters:,} parameters, {pace}, {memory:,.0f} MiB of memory and {disk:,.0f} MiB of disk"

@@ -14,7 +14,7 @@ class Event:
     """One thing that happened.
 
     note: something understood or skipped. phase: a slow part begins (`text` names it). step: training went on, with
-    `progress` in [0, 1], `seconds` spent, `left` to go [s] and named losses. preview, saved: a file, its path in `text`.
+    `progress` in [0, 1], `seconds` spent, `left` to go [s] and named losses. preview, saved: a file (`text`).
     health: a symptom, or "ok". result: a piece of outcome.
     """
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from sansheng.budget import Budget, Clock, learning_rate
 from sansheng.model import Batch, GenerativeModel, Turn
@@ -51,7 +52,8 @@ class State:
         self.clock = clock
         self.step = 0
         self.ema_length = ema_length
-        self._pairs = list(zip(self.average.parameters(), model.parameters(), strict=True))
+        self._average: list[Tensor] = list(self.average.parameters())
+        self._current: list[Tensor] = list(model.parameters())
         self._buffers = list(zip(self.average.buffers(), model.buffers(), strict=True))
 
     @property
@@ -65,16 +67,15 @@ class State:
         """
         gamma = 1 / self.ema_length - 1
         weight = min(1.0, (gamma + 1) / (self.step + gamma + 1))
-        average, current = [a for a, _ in self._pairs], [p.detach() for _, p in self._pairs]
         with torch.no_grad():
-            torch._foreach_lerp_(average, current, weight)
+            get_ema_multi_avg_fn(1 - weight)(self._average, self._current, self.step)
             for mean, value in self._buffers:
                 mean.copy_(value)
 
 
 def _optimizer(turn: Turn) -> torch.optim.Optimizer:
-    decayed = [p for p in turn.module.parameters() if p.ndim >= 2]
-    rest = [p for p in turn.module.parameters() if p.ndim < 2]
+    decayed = [p for p in turn.module.parameters() if p.requires_grad and p.ndim >= 2]
+    rest = [p for p in turn.module.parameters() if p.requires_grad and p.ndim < 2]
     groups = [{"params": decayed, "weight_decay": turn.weight_decay}, {"params": rest, "weight_decay": 0.0}]
     groups = [group for group in groups if group["params"]]
     return torch.optim.AdamW(groups, lr=turn.learning_rate, betas=turn.betas, fused=True)

@@ -28,8 +28,8 @@ def geometry(space: Space) -> Geometry:
 
 # -- defaults ------------------------------------------------------------------------------------------------
 
-PARAMETERS: dict[Geometry, int] = {"points": 250_000, "rows": 400_000, "grid": 600_000, "line": 800_000}
-BATCH: dict[Geometry, int] = {"points": 512, "rows": 256, "grid": 128, "line": 128}
+PARAMETERS: dict[Geometry, int] = {"points": 250_000, "rows": 400_000, "grid": 150_000, "line": 400_000}
+BATCH: dict[Geometry, int] = {"points": 512, "rows": 256, "grid": 64, "line": 128}
 LATENT: dict[Geometry, int] = {"points": 4, "rows": 24, "grid": 24, "line": 48}
 
 DEFAULTS: dict[str, Callable[[Geometry], dict[str, Any]]] = {
@@ -165,7 +165,7 @@ def _parse(key: str, value: Any, default: Any) -> Any:
     wanted = (default is None or isinstance(default, int | float)) and not isinstance(default, bool)
     if wanted != (number or (value is None and default is None)) or (not wanted and type(value) is not type(default)):
         raise ValueError(f"setting {key} should be {_like(default)}, not {value!r}")
-    if isinstance(default, int) and not isinstance(default, bool) and value != int(value):
+    if isinstance(default, int) and not isinstance(default, bool) and not float(value or 0).is_integer():
         raise ValueError(f"setting {key} should be a whole number, not {value!r}")
     return value
 

@@ -141,7 +141,8 @@ def assemble(
     """A model from its parts; `width` is that of every network (the survey's are fixed)."""
     condition = 0 if condition_space is None else condition_space.channels + 1
     make = _SURVEY_BUILDERS if preset == "survey" else _BUILDERS
-    return make[family](dict(settings), space, condition_space, condition, width)
+    chosen = {name: tuple(value) if isinstance(value, list) else value for name, value in settings.items()}
+    return make[family](chosen, space, condition_space, condition, width)
 
 
 def _vae(s: dict[str, Any], space: Space, condition_space: Space | None, condition: int, width: int) -> VAE:
@@ -200,7 +201,7 @@ def _survey_diffusion(
     s.pop("path")
     widths = SURVEY_WIDTHS
     net = PlainMLP(space.shape, space.shape, widths=widths, activation=nn.ReLU(), condition=condition, timed=True)
-    return Diffusion(space, NoisePredictor(space, net, VP()), condition_space=condition_space, **s)
+    return Diffusion(space, NoisePredictor(space, net, VP(power=1.0)), condition_space=condition_space, **s)
 
 
 _BUILDERS: dict[str, Callable[..., GenerativeModel]] = {

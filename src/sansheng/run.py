@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import torch
 from torch import Tensor
 
@@ -27,7 +26,8 @@ from sansheng.loop import State, derive_seed
 from sansheng.loop import train as take_steps
 from sansheng.metrics import Score
 from sansheng.model import Batch, GenerativeModel, HasLikelihood, Sampling
-from sansheng.recipe import DataReference, Recipe, build, count_parameters, resolve
+from sansheng.plan import Source, parse_budget, plan
+from sansheng.recipe import Recipe, build, count_parameters
 from sansheng.score import Extractor, Scorer, fit_scorer
 from sansheng.session import Interrupted, Session, TrainingFailed
 
@@ -37,8 +37,6 @@ CHUNK = 2000
 """Examples drawn at a time, each chunk from a generator of its own."""
 PREVIEWED = 64
 
-Source = str | Path | pd.DataFrame | np.ndarray | list[str] | Records
-
 
 class Run:
     """A trained model, ready to draw from. Made by `train`, `load` and `resume`."""
@@ -46,7 +44,7 @@ class Run:
     def __init__(
         self, path: Path, recipe: Recipe, codec: Codec, model: GenerativeModel, conditions: Tensor | None
     ) -> None:
-        """conditions: rows of what is given, from the training data, to draw from when nothing in particular is asked."""
+        """conditions: rows of what is given, to draw from when nothing in particular is asked."""
         self.path, self.recipe, self.codec, self.conditions = path, recipe, codec, conditions
         self.model = model.eval()
 
@@ -81,9 +79,9 @@ class Run:
     ) -> Records:
         """Draw `n` (>= 1) examples as records.
 
-        where: values of what the model is conditioned on, such as ``{"label": 3}``; without it conditions are drawn from
-        the training data. steps, sampler, guidance: for diffusion and flow (`samplers.SAMPLERS`); a guidance scale of 1
-        is the model as trained. The same seed draws the same examples on the same machine.
+        where: values of what the model is conditioned on, such as ``{"label": 3}``; without it conditions are drawn
+        from the training data. steps, sampler, guidance: for diffusion and flow (`samplers.SAMPLERS`); a guidance
+        scale of 1 is the model as trained. The same seed draws the same examples on the same machine.
         """
         if n < 1:
             raise ValueError(f"draw at least one example, not {n}")
@@ -102,7 +100,7 @@ class Run:
         return next(self.model.parameters()).device
 
     def condition_rows(self, n: int, where: Mapping[str, Any], seed: int) -> Tensor | None:
-        """``(n, K)``: as `where` says, or whole rows drawn from the training data. Raises ValueError for an unknown name."""
+        """``(n, K)``: as `where` says, or rows drawn from the training data. Raises ValueError for an unknown name."""
         if self.conditions is None:
             if where:
                 hint = f"train one with --condition {next(iter(where))}"
@@ -140,8 +138,8 @@ class Run:
     ) -> dict[str, Score]:
         """Score `n` samples against the data the run was trained on, and write `scores.json`.
 
-        source: the data again, if it was given from memory. features: records' values -> ``(N, F)``, such as Inception or
-        CLIP, in place of our own. Raises DataError if the data has changed.
+        source: the data again, if it was given from memory. features: records' values -> ``(N, F)``, such as Inception
+        or CLIP, in place of our own. Raises DataError if the data has changed.
         """
         data = self.open_data(source)
         observe(Event("phase", "preparing the scores"))
@@ -152,7 +150,7 @@ class Run:
         return scores
 
     def score(self, scorer: Scorer, records: Records, *, seed: int = 0) -> dict[str, Score]:
-        """The scores of records drawn from this run, and a likelihood bound on held-out data where the family has one."""
+        """The scores of records drawn from this run, with a bound on held-out likelihood where the family has one."""
         scores = scorer.score(records, np.random.default_rng([seed, 2]))
         if isinstance(self.model, HasLikelihood):
             held_out = scorer.data.test_records.take(np.arange(min(500, len(scorer.data.test_records))))
@@ -165,7 +163,10 @@ class Run:
         return checkpoint.read_json(path) if path.exists() else []
 
     def open_data(self, source: Source | None = None, *, changed: bool = False) -> Data:
-        """The data of the run, split and encoded as it was. Raises DataError if it is gone, or not `changed` and has."""
+        """The data of the run, split and encoded as it was. Raises DataError if it is gone.
+
+        changed: let it pass if its content is no longer what it was.
+        """
         reference = self.recipe.data
         if source is None and reference.source.endswith("in memory"):
             raise DataError("the run was trained on data in memory: give the same data again")
@@ -224,15 +225,15 @@ def train(
 ) -> Run:
     """Train one model on a person's data and return the run.
 
-    source: a built-in name, a path, or the data itself. family: "vae", "gan", "diffusion" or "flow". budget: a time such
-    as "5m", or `steps`; 60 s if neither is given. condition: a label or columns the samples can be asked for. parameters:
-    trained numbers in the model, all networks together. settings: the family's own, as in ``--set``. out: the run
-    folder, never overwritten without `force`.
+    source: a built-in name, a path, or the data itself. family: "vae", "gan", "diffusion" or "flow". budget: a time
+    such as "5m", or `steps`; 60 s if neither is given. condition: a label or columns the samples can be asked for.
+    parameters: trained numbers in the model, all networks together. settings: the family's own, as in ``--set``. out:
+    the run folder, never overwritten without `force`.
 
     Raises ValueError for a wrong option, DataError for data that cannot be used, FileExistsError for a folder that is
     there, Interrupted (after saving) on Ctrl-C and SIGTERM, TrainingFailed if a loss stops being a number.
     """
-    limit = _budget(budget, steps) or Budget(seconds=60.0)
+    limit = parse_budget(budget, steps) or Budget(seconds=60.0)
     data, recipe = plan(
         source,
         family=family,
@@ -259,50 +260,6 @@ def train(
     files.write_setup(folder, recipe, data.codec, conditions)
     observe(Event("phase", f"training a {family} of {count_parameters(model):,} parameters for {limit} in {folder}"))
     return _go_on(folder, recipe, data, state, conditions, observe, previews)
-
-
-def plan(
-    source: Source | Data,
-    *,
-    family: str,
-    preset: str = "default",
-    budget: Budget,
-    condition: Sequence[str] | str = (),
-    parameters: int | None = None,
-    seed: int = 0,
-    device: str = "auto",
-    precision: str = "auto",
-    settings: Mapping[str, Any] | None = None,
-    kind: str | None = None,
-    observe: Observer = ignore,
-) -> tuple[Data, Recipe]:
-    """The data, opened, and every choice resolved, before anything is written. Arguments and errors as in `train`."""
-    device, precision = devices.choose(device, precision)
-    data = source if isinstance(source, Data) else read_data(source, kind, condition, observe)
-    space, condition_space = data.codec.space, data.codec.condition_space
-    reference = DataReference(
-        name=data.name,
-        source=data.source,
-        kind=data.kind,
-        digest=data.digest,
-        split_seed=data.split_seed,
-        condition=data.condition,
-    )
-    recipe = resolve(
-        reference,
-        space,
-        condition_space,
-        family=family,
-        preset=preset,
-        budget=budget,
-        parameters=parameters,
-        seed=seed,
-        device=device,
-        precision=precision,
-        overrides=settings or {},
-        rows=len(data.train),
-    )
-    return data, recipe
 
 
 def load(path: str | Path, *, device: str = "auto") -> Run:
@@ -332,7 +289,7 @@ def resume(
     budget, steps: train for that much longer than it has been; needed if the run has spent its budget. force: go on
     though the data has changed. source: the data again, if it was given from memory. Raises as `train` does.
     """
-    more = _budget(budget, steps)
+    more = parse_budget(budget, steps)
     folder = Path(path).expanduser()
     recipe, codec, conditions = files.read_setup(folder)
     model = build(recipe, codec.space, codec.condition_space).to(recipe.device)
@@ -349,24 +306,6 @@ def resume(
     files.write_recipe(folder, recipe)
     observe(Event("phase", f"going on from step {state.step:,} in {folder}"))
     return _go_on(folder, recipe, data, state, conditions, observe, True)
-
-
-def read_data(source: Source, kind: str | None, condition: Sequence[str] | str, observe: Observer) -> Data:
-    """`open_data`, telling what was understood."""
-    observe(Event("phase", "reading and encoding the data"))
-    names = (condition,) if isinstance(condition, str) else tuple(condition)
-    data = open_data(source, kind=kind, condition=names)
-    for note in data.notes:
-        observe(Event("note", note))
-    return data
-
-
-def _budget(budget: str | None, steps: int | None) -> Budget | None:
-    if budget is not None and steps is not None:
-        raise ValueError("give a budget in time or in steps, not both")
-    if steps is not None:
-        return Budget(steps=steps)
-    return None if budget is None else Budget.parse(budget)
 
 
 def _extend(recipe: Recipe, state: State, more: Budget) -> Recipe:

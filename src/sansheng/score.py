@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -26,7 +27,7 @@ from sansheng.metrics.score import score as make_score
 from sansheng.metrics.scores import LIMIT
 from sansheng.metrics.text import ngram_features, top_ngrams
 
-Extractor = Callable[[object], np.ndarray]
+Extractor = Callable[[Any], np.ndarray]
 """Records' values (uint8 images, a DataFrame, an array, a list of strings) -> features ``(N, F)``."""
 Extra = Callable[[Records, np.random.Generator], dict[str, Score]]
 
@@ -124,7 +125,7 @@ def _image_features(data: Data, seed: int) -> tuple[Extractor, ImageFeatures | N
 def _encoded_features(data: Data, seed: int) -> tuple[Extractor, None]:
     """Encoded space, standardised: what is given counts too."""
 
-    def embed(values: object) -> np.ndarray:
+    def embed(values: Any) -> np.ndarray:
         encoded = data.codec.encode(Records(values))
         parts = [encoded.x.flatten(1)] + ([] if encoded.condition is None else [encoded.condition])
         return np.concatenate([part.numpy() for part in parts], axis=1)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from example import example_page
+from .example import example_page
 from PIL import Image
 
 from sansheng.report import render
@@ -17,7 +17,8 @@ from sansheng.report import render
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 if BROWSER is None:
     pytest.skip("no chromium on this machine to look at the page with", allow_module_level=True)
-sync_api = pytest.importorskip("playwright.sync_api", reason="playwright drives the browser and is not installed")
+pytest.importorskip("playwright.sync_api", reason="playwright drives the browser and is not installed")
+from playwright.sync_api import Browser, sync_playwright  # noqa: E402
 
 FORMS = {
     "digits": {"seeds": 1},
@@ -36,8 +37,8 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[sync_api.Browser]:
-    with sync_api.sync_playwright() as playwright:
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
         switches = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
         browser = playwright.chromium.launch(executable_path=BROWSER, args=switches)
         yield browser
@@ -47,7 +48,7 @@ def browser() -> Iterator[sync_api.Browser]:
 @pytest.mark.parametrize("width", [400, 1200])
 @pytest.mark.parametrize("name", FORMS)
 def test_nothing_is_wider_than_the_window(
-    browser: sync_api.Browser, files: dict[str, Path], name: str, width: int
+    browser: Browser, files: dict[str, Path], name: str, width: int
 ) -> None:
     view = browser.new_page(viewport={"width": width, "height": 900})
     view.goto(files[name].as_uri())
@@ -56,7 +57,7 @@ def test_nothing_is_wider_than_the_window(
     view.close()
 
 
-def test_nothing_is_fetched_and_nothing_is_broken(browser: sync_api.Browser, files: dict[str, Path]) -> None:
+def test_nothing_is_fetched_and_nothing_is_broken(browser: Browser, files: dict[str, Path]) -> None:
     view = browser.new_page()
     asked: list[str] = []
     complaints: list[str] = []
@@ -72,7 +73,7 @@ def test_nothing_is_fetched_and_nothing_is_broken(browser: sync_api.Browser, fil
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_the_picture_is_not_blank_and_follows_the_scheme(
-    browser: sync_api.Browser, files: dict[str, Path], scheme: str
+    browser: Browser, files: dict[str, Path], scheme: str
 ) -> None:
     view = browser.new_page(viewport={"width": 1200, "height": 900}, color_scheme=scheme)
     view.goto(files["digits"].as_uri())
@@ -83,8 +84,8 @@ def test_the_picture_is_not_blank_and_follows_the_scheme(
     view.close()
 
 
-def test_text_stands_out_from_its_ground(browser: sync_api.Browser, files: dict[str, Path]) -> None:
-    """Soft text reaches the contrast of 4.5 that WCAG 2.2 (1.4.3) asks for, on the page and on paper, by day and night."""
+def test_text_stands_out_from_its_ground(browser: Browser, files: dict[str, Path]) -> None:
+    """Soft text reaches the contrast of 4.5 that WCAG 2.2 (1.4.3) asks for, by day and by night."""
     for scheme in ("light", "dark"):
         view = browser.new_page(color_scheme=scheme)
         view.goto(files["digits"].as_uri())

@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
-from example import example_page, png
+from .example import example_page, png
 
 from sansheng.report import CostCurve, Curve, HealthNote, Page, Panel, Row, ScoreCell, render
 from sansheng.report.explanations import METRICS, explain
@@ -173,7 +173,7 @@ def test_winners_are_marked_as_the_summary_says() -> None:
 
 
 def test_every_metric_of_the_product_is_explained_with_its_source() -> None:
-    assert all(entry.text.endswith(".") and entry.source for entry in METRICS.values())
+    assert all(entry.text.endswith((".", "?")) and entry.source for entry in METRICS.values())
     assert explain("my_own_score").title == "My own score"
 
 

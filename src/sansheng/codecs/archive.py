@@ -76,7 +76,7 @@ def _read_npy(path: Path) -> np.ndarray:
 
 def _reason(error: Exception) -> str:
     text = str(error).splitlines()[0] if str(error) else type(error).__name__
-    if "allow_pickle" in text or "pickle" in text:
+    if "pickle" in text or "Python objects" in text:
         return "it holds pickled Python objects, which are never loaded; save plain numbers or strings"
     return text
 

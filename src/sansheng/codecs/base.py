@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from torch import Tensor
@@ -60,6 +60,7 @@ class Encoded:
         return len(self.x)
 
 
+@runtime_checkable
 class Codec(Protocol):
     """A person's records to tensors and back. `kind` names it on the command line and in `codec.json`."""
 

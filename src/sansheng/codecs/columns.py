@@ -15,8 +15,9 @@ import pandas as pd
 
 from sansheng.codecs.coders import CODERS, Coder, Constant, Identifier, Levels, Numbers
 from sansheng.codecs.dtypes import DType, plain, restore, understand
+from sansheng.codecs.labels import means
 from sansheng.codecs.quantile import Quantile
-from sansheng.errors import DataError
+from sansheng.errors import DataError, unknown
 from sansheng.space import Slot
 
 Kind = Literal["number", "integer", "date", "boolean", "category", "constant", "identifier"]
@@ -24,6 +25,8 @@ FEW_NUMBERS = 20
 """Numbers with fewer distinct values than this are levels, if each has four rows on average."""
 INFLATED_SHARE = 0.05
 """A number that more than this share of rows have, and that stands out from its neighbours, is set apart."""
+LEAST_INFLATED = 20
+"""Rows that must have it: in a small table five per cent are soon had by chance."""
 STANDS_OUT = 3.0
 """How many times as frequent as its two nearest values on either side, on average, such a number is."""
 MOST_INFLATED = 3
@@ -69,24 +72,29 @@ class Column:
     def parse(self, given: Any) -> Any:
         """A value a person typed, or gave, as this column holds it. Raises ValueError saying what is valid."""
         if isinstance(self.coder, Levels):
-            valid = self.valid()
-            if str(given) in valid:
-                return valid[str(given)]
-            raise ValueError(f"{self.name} has no level {str(given)!r}; valid: {', '.join(valid)}")
+            meant = [level for written, level in self._levels if means(written, given)]
+            if meant:
+                return meant[0]
+            raise unknown(f"level of {self.name}", str(given), self.valid())
         dated = self.kind == "date"
         number = plain(pd.Series([given], name=self.name), self.dtype)[0] if dated else _float(given)
-        if not np.isfinite(number):
-            low, high = (str(v) for v in restore(self._range, self.dtype))
-            raise ValueError(f"{self.name} takes a {self.kind} such as {low} or {high}, not {str(given)!r}")
+        if not self._range[0] <= number <= self._range[1]:
+            low, high = _written(self._range, self.dtype)
+            raise ValueError(f"{self.name} ({self.kind}) takes values from {low} to {high}, not {str(given)!r}")
         return number
 
-    def valid(self) -> dict[str, Any]:
-        """The levels of a column coded as levels: as a person writes them, and as plain values."""
+    def valid(self) -> tuple[str, ...]:
+        """The levels of a column coded as levels, as a person writes them."""
+        return tuple(str(written) for written, _ in self._levels)
+
+    @property
+    def _levels(self) -> list[tuple[Any, Any]]:
+        """Each level that can be given: as the table holds it, and as a plain value."""
         if not isinstance(self.coder, Levels):
-            return {}
+            return []
         levels = np.array(self.coder.levels, dtype=np.float64 if self.coder.numeric else object)
-        written = {str(w): v for w, v in zip(restore(levels, self.dtype), levels, strict=True)}
-        return {**written, "missing": np.nan if self.coder.numeric else None} if self.coder.missing else written
+        named = list(zip(restore(levels, self.dtype).tolist(), levels.tolist(), strict=True))
+        return [*named, ("missing", np.nan if self.coder.numeric else None)] if self.coder.missing else named
 
     @property
     def _range(self) -> np.ndarray:
@@ -109,7 +117,7 @@ def fit_column(series: pd.Series) -> Column:
     dtype = understand(series)
     values = plain(series, dtype)
     present = values[~pd.isna(values)]
-    name, missing = str(series.name), len(present) < len(values)
+    name, missing = str(series.name), 1 - len(present) / max(len(values), 1)
     uniques, counts = np.unique(present, return_counts=True)
     if len(uniques) == 0:
         return Column(name, "constant", "every value is missing", dtype, Constant(None))
@@ -132,7 +140,7 @@ def fit_condition(series: pd.Series) -> Column:
         raise DataError(f"column {column.name!r} cannot be a condition: {column.reason}")
     if isinstance(coder, Numbers):
         numbers = plain(series, column.dtype)
-        coder = Numbers(Quantile.fit(numbers[~np.isnan(numbers)]))
+        coder = Numbers(Quantile.fit_points(numbers[~np.isnan(numbers)]))
     elif isinstance(coder, Constant):
         coder = Levels((coder.value,))  # pyright: ignore[reportArgumentType]
     return Column(column.name, column.kind, column.reason, column.dtype, coder)
@@ -150,7 +158,9 @@ def _few(distinct: int, rows: int) -> bool:
 
 
 def _as_identifier(name: str, values: np.ndarray, uniques: np.ndarray, dtype: DType) -> Column | None:
-    if dtype.storage == "text" and dtype.categories is None:
+    if dtype.categories is not None:
+        return None
+    if dtype.storage == "text":
         if len(values) <= FEW_ROWS or len(uniques) <= UNIQUE_SHARE * len(values):
             return None
         share = f"{100 * len(uniques) / len(values):.0f} % of its texts are unique"
@@ -173,35 +183,55 @@ def _issue(name: str, values: np.ndarray) -> Identifier:
     return Identifier(prefix, widths.pop() if len(widths) == 1 else 0)
 
 
-def _as_levels(name: str, uniques: np.ndarray, counts: np.ndarray, dtype: DType, missing: bool) -> Column:
-    gap = ", some missing" if missing else ""
+def _as_levels(name: str, uniques: np.ndarray, counts: np.ndarray, dtype: DType, missing: float) -> Column:
     kind: Kind = "boolean" if dtype.storage == "boolean" else "category"
     if dtype.storage != "text":
-        reason = "true or false" if kind == "boolean" else f"{len(uniques)} distinct value{'s' * (len(uniques) != 1)}"
-        coder = Levels(tuple(uniques.tolist()), int(counts.argmax()), missing)
-        return Column(name, kind, reason + gap, dtype, coder)
+        number = f"{len(uniques)} distinct value{'s' * (len(uniques) != 1)} ({_listed(uniques, dtype)})"
+        coder = Levels(tuple(uniques.tolist()), int(counts.argmax()), missing > 0)
+        return Column(name, kind, ("true or false" if kind == "boolean" else number) + _gap(missing), dtype, coder)
     order = np.argsort(-counts, kind="stable")
     kept = len(order) if len(order) <= SAFE_LEVELS else min(MOST_LEVELS, len(order) - 1)
     ranked, rare = tuple(uniques[order].tolist()), order[kept : kept + MOST_RARE]
-    coder = Levels(ranked[:kept], 0, missing, tuple(uniques[rare].tolist()), tuple(counts[rare].tolist()))
-    merged = f", the rarest {len(order) - kept} taken together" if len(rare) else ""
-    return Column(name, kind, f"text of {len(order)} levels{merged}{gap}", dtype, coder)
+    coder = Levels(ranked[:kept], 0, missing > 0, tuple(uniques[rare].tolist()), tuple(counts[rare].tolist()))
+    merged = f", the rarest {len(order) - kept:,} taken together" if len(rare) else ""
+    number = f"{len(order):,} level{'s' * (len(order) != 1)} of text"
+    return Column(name, kind, number + merged + _gap(missing), dtype, coder)
 
 
 def _as_numbers(name: str, values: np.ndarray, dtype: DType) -> Column:
     present = values[~np.isnan(values)]
-    missing = len(present) < len(values)
+    missing = 1 - len(present) / len(values)
     inflated = _inflated(present, len(values))
     rest = present[~np.isin(present, inflated)]
-    coder = Numbers(Quantile.fit(rest), tuple(inflated.tolist()), missing)
+    coder = Numbers(Quantile.fit(rest), tuple(inflated.tolist()), missing > 0)
     whole = bool((present == np.round(present)).all())
     kind: Kind = "date" if dtype.storage == "date" else "integer" if whole else "number"
-    distinct = len(np.unique(present))
-    reason = f"{distinct} distinct values" + (", some missing" if missing else "")
+    uniques = np.unique(present)
+    low, high = _written(uniques[[0, -1]], dtype)
+    reason = f"{len(uniques):,} distinct values from {low} to {high}{_gap(missing)}"
     if len(inflated):
-        often = ", ".join(str(v) for v in restore(inflated, dtype))
-        reason += f"; apart, because frequent: {often}"
+        reason += f"; set apart, because frequent: {', '.join(_written(inflated, dtype))}"
     return Column(name, kind, reason, dtype, coder)
+
+
+def _gap(share: float) -> str:
+    """How much is missing, as the end of a reason."""
+    if not share:
+        return ""
+    return f", {100 * share:.1f} % missing" if share >= 0.0005 else ", very few missing"
+
+
+def _written(values: np.ndarray, dtype: DType) -> list[str]:
+    """Plain values as a person writes them."""
+    return [f"{value:.7g}" if isinstance(value, float) else str(value) for value in restore(values, dtype)]
+
+
+def _listed(uniques: np.ndarray, dtype: DType) -> str:
+    """The first and the last of a few values, or all of them if there are at most four."""
+    if len(uniques) <= 4:
+        return ", ".join(_written(uniques, dtype))
+    first, last = _written(uniques[[0, -1]], dtype)
+    return f"{first} to {last}"
 
 
 def _inflated(present: np.ndarray, rows: int) -> np.ndarray:
@@ -209,7 +239,8 @@ def _inflated(present: np.ndarray, rows: int) -> np.ndarray:
     uniques, counts = np.unique(present, return_counts=True)
     if len(uniques) <= FEW_NUMBERS:
         return np.array([])
-    frequent = [i for i in np.argsort(-counts, kind="stable")[:MOST_INFLATED] if counts[i] > INFLATED_SHARE * rows]
+    least = max(INFLATED_SHARE * rows, LEAST_INFLATED - 1)
+    frequent = [i for i in np.argsort(-counts, kind="stable")[:MOST_INFLATED] if counts[i] > least]
     around = [np.delete(np.arange(max(i - 2, 0), min(i + 3, len(counts))), min(i, 2)) for i in frequent]
     return uniques[
         [i for i, near in zip(frequent, around, strict=True) if counts[i] > STANDS_OUT * counts[near].mean()]

@@ -99,18 +99,16 @@ def check_finite(numbers: np.ndarray, column: str) -> None:
 
 def restore(values: np.ndarray, dtype: DType) -> pd.Series:
     """Plain values ``(N,)`` as a column held as `dtype`."""
+    values = values.astype(object if dtype.storage == "text" else np.float64)
+    if dtype.categories is not None:
+        return _restore_categorical(values, dtype)
     if dtype.storage == "date":
-        restored = _restore_dates(values, dtype)
-    elif dtype.storage == "boolean":
-        restored = _restore_booleans(values, dtype.name)
-    elif dtype.storage == "number":
-        restored = _restore_numbers(values, dtype.name)
-    else:
-        restored = pd.Series(np.where(pd.isna(values), np.nan, values), dtype=object).astype(dtype.name)
-    if dtype.categories is None:
-        return restored
-    categories = restore(np.array(dtype.categories), DType(dtype.name, dtype.storage))
-    return restored.astype(pd.CategoricalDtype(pd.Index(categories), dtype.ordered))
+        return _restore_dates(values, dtype)
+    if dtype.storage == "boolean":
+        return _restore_booleans(values, dtype.name)
+    if dtype.storage == "number":
+        return _restore_numbers(values, dtype.name)
+    return pd.Series(np.where(pd.isna(values), np.nan, values), dtype=object).astype(dtype.name)
 
 
 # -- numbers, truth values and text ------------------------------------------------------------------------
@@ -125,6 +123,13 @@ def _understand_categorical(series: pd.Series, dtype: pd.CategoricalDtype) -> DT
     storage: Storage = "boolean" if types.is_bool_dtype(inner.dtype) else "number" if numeric else "text"
     held = DType(name, storage)
     return DType(name, storage, None, 1, tuple(plain(inner, held).tolist()), bool(dtype.ordered))
+
+
+def _restore_categorical(values: np.ndarray, dtype: DType) -> pd.Series:
+    levels = np.array(dtype.categories, dtype=values.dtype)
+    categories = pd.Index(restore(levels, DType(dtype.name, dtype.storage)))
+    codes = pd.Index(levels).get_indexer(pd.Index(values))  # -1, which is missing, where there is no such level
+    return pd.Series(pd.Categorical.from_codes(codes.tolist(), categories, ordered=dtype.ordered))
 
 
 def _understand_objects(series: pd.Series) -> DType:

@@ -48,7 +48,7 @@ class Levels:
         """One-hot ``(levels,)`` of a level as a person types it."""
         levels = self.values.tolist()
         for index, level in enumerate(levels):
-            if _same(level, typed):
+            if means(level, typed):
                 return torch.eye(len(levels))[index]
         raise unknown(f"value of {self.name}", str(typed), map(str, levels))
 
@@ -232,13 +232,15 @@ def _comparable(name: str, column: np.ndarray, levels: np.ndarray) -> np.ndarray
     raise DataError(f"label {name!r} is of type {plain.dtype}, and was {levels.dtype} in the training split")
 
 
-def _same(level: Any, typed: Any) -> bool:
+def means(level: Any, typed: Any) -> bool:
     """Whether a level is what a person typed: "3" and "3.0" mean 3, "true" and "1" mean True."""
     text = str(typed).strip()
+    if str(level) == text:
+        return True
     if isinstance(level, bool):
         return text.lower() in (("true", "1", "yes") if level else ("false", "0", "no"))
     if isinstance(level, str):
-        return level in (str(typed), text)
+        return level == str(typed)
     try:
         return float(text) == level
     except ValueError:

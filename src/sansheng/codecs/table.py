@@ -35,11 +35,15 @@ class TableCodec:
 
     kind = "table"
 
-    def __init__(self, columns: tuple[Column, ...], condition_names: tuple[str, ...] = ()) -> None:
-        """columns: at least one that has a slot and is not given. condition_names: of those that are."""
+    def __init__(self, columns: tuple[Column, ...], condition_names: tuple[str, ...], rows: int) -> None:
+        """columns: at least one that has a slot and is not given. condition_names: of those that are.
+
+        rows: how many it was fitted to.
+        """
         by_name = {column.name: column for column in columns}
         self.columns = columns
         self.condition_names = condition_names
+        self.rows = rows
         self._modelled = tuple(column for column in columns if column.name not in condition_names)
         self._given = tuple(by_name[name] for name in condition_names)
         self.space = Space(tuple(slot for column in self._modelled for slot in column.slots))
@@ -62,7 +66,7 @@ class TableCodec:
         if not any(column.slots for column in columns if column.name not in condition):
             found = "; ".join(f"{column.name}: {column.reason}" for column in columns)
             raise DataError(f"no column is left to model ({found})")
-        return cls(tuple(columns), tuple(condition))
+        return cls(tuple(columns), tuple(condition), len(frame))
 
     # -- tensors -------------------------------------------------------------------------------------------
 
@@ -130,15 +134,16 @@ class TableCodec:
         return draw(records.values, path.with_name(f"{path.name}.png"))
 
     def describe(self) -> list[tuple[str, str]]:
-        """What each column was taken for, and why."""
+        """How large the table is, then what each column was taken for, and why."""
         given = dict.fromkeys(self.condition_names, " (given)")
-        return [(c.name, f"{c.kind}{given.get(c.name, '')}: {c.reason}") for c in self.columns]
+        size = f"{self.rows:,} rows of {len(self.columns)} column{'s' * (len(self.columns) != 1)}"
+        return [("data", size), *((c.name, f"{c.kind}{given.get(c.name, '')}: {c.reason}") for c in self.columns)]
 
     # -- storage -------------------------------------------------------------------------------------------
 
     def to_json(self) -> dict[str, Any]:
         names, columns = list(self.condition_names), [column.to_json() for column in self.columns]
-        return {"kind": self.kind, "condition_names": names, "columns": columns}
+        return {"kind": self.kind, "rows": self.rows, "condition_names": names, "columns": columns}
 
     def arrays(self) -> dict[str, np.ndarray]:
         stored = [(i, column.coder.arrays()) for i, column in enumerate(self.columns)]
@@ -151,7 +156,7 @@ class TableCodec:
             return {name.removeprefix(head): array for name, array in arrays.items() if name.startswith(head)}
 
         columns = tuple(Column.from_json(column, own(i)) for i, column in enumerate(data["columns"]))
-        return cls(columns, tuple(data["condition_names"]))
+        return cls(columns, tuple(data["condition_names"]), data["rows"])
 
 
 def _generator(place: int) -> np.random.Generator:

@@ -64,6 +64,7 @@ def write(frame: pd.DataFrame, path: Path) -> list[Path]:
     suffix = path.suffix.lower()
     if suffix not in WRITABLE:
         raise ValueError(f"cannot write a table as {suffix or 'a folder'!r}; use one of {', '.join(WRITABLE)}")
+    path.parent.mkdir(parents=True, exist_ok=True)
     if suffix == ".csv":
         frame.to_csv(path, index=False)
     else:

@@ -28,9 +28,9 @@ COLLAPSED = 0.05
 class VAE(GenerativeModel):
     """encoder: ``(x, -, condition) -> (B, 2·latent)`` mean and log-variance; decoder: ``(z, -, condition) -> params``.
 
-    beta: weight of KL(q ‖ N(0, I)), warmed up over the first `warm_up` of the budget. samples: importance samples of the
-    objective (1 is the ELBO). prior: a denoiser on the latent space, or None to sample z ~ N(0, I); fitted in the last
-    `prior_share` of the budget. draw_numbers: draw numbers from p(x | z) rather than take their mean.
+    beta: weight of KL(q ‖ N(0, I)), warmed up over the first `warm_up` of the budget. samples: importance samples of
+    the objective (1 is the ELBO). prior: a denoiser on the latent space, or None to sample z ~ N(0, I); fitted in the
+    last `prior_share` of the budget. draw_numbers: draw numbers from p(x | z) rather than take their mean.
     """
 
     log_scale: nn.Parameter

@@ -80,7 +80,7 @@ def subsample_spread(
         function(*(a[generator.choice(len(a), m, replace=False)] for a, m in zip(arrays, sizes, strict=True)))
         for _ in range(rounds)
     ]
-    return np.sqrt(share / (1 - share)) * np.std(draws, axis=0, ddof=1)
+    return np.asarray(np.sqrt(share / (1 - share)) * np.std(np.asarray(draws, dtype=float), axis=0, ddof=1))
 
 
 def normal_interval(value: float, standard_error: float, level: float = 0.95) -> Interval:
@@ -105,9 +105,9 @@ def share_interval(share: float, n: int, standard_error: float = 0.0, level: flo
 def pool(values_by_seed: Sequence[tuple[float, float, float]], level: float = 0.95) -> Interval:
     """One interval for the mean over seeds, from the (value, low, high) of each.
 
-    With S seeds, between-seed variance b² (of the values) and mean within-seed variance w² (from the intervals' widths),
-    the mean has standard error √(max(b², w²) / S): b² already holds the noise within each seed, and may only by
-    chance be smaller than it. The interval is Student's t with (S − 1)·max(1, (w²/b²)²) degrees of freedom
+    With S seeds, between-seed variance b² (of the values) and mean within-seed variance w² (from the intervals'
+    widths), the mean has standard error √(max(b², w²) / S): b² already holds the noise within each seed, and may only
+    by chance be smaller than it. The interval is Student's t with (S − 1)·max(1, (w²/b²)²) degrees of freedom
     (Satterthwaite 1946, w² taken as known). One seed keeps its own interval. Raises ValueError if there are none.
     """
     if not values_by_seed:

@@ -43,7 +43,7 @@ def neighbourhoods(
     if k < 1:
         raise ValueError(f"k must be at least 1, not {k}")
     real, fake = feature_pair(real, fake, least=k + 1)
-    real_radii, fake_radii = own_radii(real, k), own_radii(fake, k)
+    real_radii, fake_radii = own_radii(real, k, rows), own_radii(fake, k, rows)
     inside = np.zeros(len(fake), dtype=int)
     recalled = np.zeros(len(real), dtype=bool)
     covered = np.zeros(len(real), dtype=bool)
@@ -66,12 +66,12 @@ def recall(real: Num[np.ndarray, "N F"], fake: Num[np.ndarray, "M F"], k: int = 
 
 
 def density(real: Num[np.ndarray, "N F"], fake: Num[np.ndarray, "M F"], k: int = K) -> float:
-    """Real balls a fake lies in, over k, averaged over fakes; >= 0, about 1 for real data (Naeem et al. 2020, eq. 5)."""
+    """Real balls around a fake, over k, averaged over fakes; >= 0, about 1 for real data (Naeem et al. 2020, (5))."""
     return float(neighbourhoods(real, fake, k).density.mean())
 
 
 def coverage(real: Num[np.ndarray, "N F"], fake: Num[np.ndarray, "M F"], k: int = K) -> float:
-    """Share of real balls that hold a fake, in [0, 1]; about 1 − 2⁻ᵏ for as much real data (Naeem et al. 2020, eq. 6)."""
+    """Share of real balls that hold a fake, in [0, 1]; about 1 − 2⁻ᵏ for real data (Naeem et al. 2020, (6))."""
     return float(neighbourhoods(real, fake, k).coverage.mean())
 
 

@@ -22,6 +22,8 @@ def frechet(real: Num[np.ndarray, "N F"], fake: Num[np.ndarray, "M F"]) -> float
 
     With Σ = AᵀA the last trace is the nuclear norm of A₁A₂ᵀ, so no covariance is formed, squared or inverted, and
     singular ones (fewer rows than features, a constant feature) need no special care.
+    The covariances are estimates, so even real data are at a distance of about 2/n times a constant of their own: with
+    few hundred rows the value means something only beside that of as many real rows.
     Raises ValueError for fewer than 2 rows in either, unequal numbers of features, NaN or inf.
     """
     real, fake = feature_pair(real, fake, least=2)
@@ -72,7 +74,7 @@ def sliced_wasserstein(
 def _covariance_root(rows: np.ndarray) -> np.ndarray:
     """A with AᵀA = the unbiased covariance, and no more rows than features."""
     centred = (rows - rows.mean(0)) / np.sqrt(len(rows) - 1)
-    return np.linalg.qr(centred, mode="r") if len(rows) > rows.shape[1] else centred
+    return np.asarray(np.linalg.qr(centred, mode="r")) if len(rows) > rows.shape[1] else centred
 
 
 def _kernel_sum(x: np.ndarray, y: np.ndarray) -> float:

@@ -40,8 +40,8 @@ def nearer_to_train(
     size = min(len(train), len(held_out))
     train = subsample(features("train", train), size, generator)
     held_out = subsample(features("held_out", held_out), size, generator)
-    to_train = nearest(*reversed(feature_pair(train, fake)))
-    to_held_out = nearest(*reversed(feature_pair(held_out, fake)))
+    (train, fake), (held_out, _) = feature_pair(train, fake), feature_pair(held_out, fake)
+    to_train, to_held_out = nearest(fake, train), nearest(fake, held_out)
     tie = np.isclose(to_train, to_held_out, rtol=1e-9, atol=0.0)
     return np.where(tie, 0.5, (to_train < to_held_out).astype(float))
 

@@ -11,6 +11,8 @@ import numpy as np
 
 ROWS = 1024
 """Rows of a distance matrix held at once."""
+TIE = 1 + 1e-9
+"""Times a radius: a row as far as the k-th neighbour is within it, whatever rounding says."""
 ROUNDING = 1e-12
 """A squared distance below this share of the squared norms is rounding, and taken for zero."""
 
@@ -33,10 +35,13 @@ def nearest(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     return np.concatenate([squared.min(1) for _, squared in distance_blocks(x, y)])
 
 
-def own_radii(x: np.ndarray, k: int) -> np.ndarray:
-    """Squared distance from each row of x to its k-th nearest other row, ``(N,)``. Needs more than k rows."""
+def own_radii(x: np.ndarray, k: int, rows: int = ROWS) -> np.ndarray:
+    """Squared distance from each row of x to its k-th nearest other row, ``(N,)``, ties included.
+
+    Needs more than k rows.
+    """
     radii = np.empty(len(x))
-    for where, squared in distance_blocks(x, x):
+    for where, squared in distance_blocks(x, x, rows):
         squared[np.arange(len(squared)), np.arange(where.start, where.stop)] = np.inf
         radii[where] = np.partition(squared, k - 1, axis=1)[:, k - 1]
-    return radii
+    return radii * TIE

@@ -17,8 +17,8 @@ class NGramModel:
     """Interpolated n-gram model with Witten-Bell smoothing (Witten & Bell 1991; Chen & Goodman 1999, eq. 17).
 
     p(c | h) = (N(hc) + T(h) p(c | h')) / (N(h) + T(h)), with h' the history without its first character, N counts in
-    training and T(h) the number of different characters seen after h; below the empty history all characters, the end of
-    the line, and one for what was never seen are equally likely. `order` counts the predicted character, so 3 looks
+    training and T(h) the number of different characters seen after h; below the empty history all characters, the end
+    of the line, and one for what was never seen are equally likely. `order` counts the predicted character, so 3 looks
     back two. Raises ValueError for an order below 1.
     """
 
@@ -34,7 +34,7 @@ class NGramModel:
         """Count. Returns itself. Raises ValueError if there are no lines."""
         if not lines:
             raise ValueError("there are no lines to fit an n-gram model to")
-        self._alphabet = [END, *sorted(set("".join(lines)) - {START, END})]
+        self._alphabet = [END, *sorted(set("".join(lines)) - {END})]
         place = {c: i for i, c in enumerate(self._alphabet)}
         counts: defaultdict[str, defaultdict[int, int]] = defaultdict(lambda: defaultdict(int))
         for line in lines:
@@ -75,10 +75,8 @@ class NGramModel:
 
     def _next(self, history: str) -> np.ndarray:
         """Probabilities of every character after `history`, the last one for a character never seen."""
-        if history not in self._counts:
-            return (
-                self._next(history[1:]) if history else np.full(len(self._alphabet) + 1, 1 / (len(self._alphabet) + 1))
-            )
+        if history not in self._counts:  # never the empty history, which every line counts
+            return self._next(history[1:])
         if history not in self._cache:
             seen = self._counts[history]
             shorter = self._next(history[1:]) if history else self._uniform()

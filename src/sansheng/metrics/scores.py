@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 from jaxtyping import Num
+from threadpoolctl import threadpool_limits
 
 from sansheng.metrics.bootstrap import normal_interval, share_interval, subsample_interval, subsample_spread
 from sansheng.metrics.checks import feature_pair, features, subsample
@@ -28,6 +29,9 @@ ROUNDS = 30
 SUBSAMPLE = 500
 """Rows of a subsample where the cost grows with their square."""
 TABLE_SUBSAMPLE = 2000
+NARROW = 256
+"""Up to so many features one thread does it: hundreds of small products, between which threads wait for one another,
+and on a busy machine wait long."""
 FEWEST = 2 * (K + 1)
 
 
@@ -41,24 +45,25 @@ def score_features(
     """frechet, kernel, precision, recall, density, coverage, two_sample_auc and copying, from features of any data.
 
     The reference is `train`; `held_out` serves `copying` alone. At most 5,000 rows of each are looked at, and as many
-    real as fake ones by the neighbourhood scores. Raises ValueError for fewer than 12 rows of train or fake or 4 held out,
-    unequal numbers of features, NaN or inf.
+    real as fake ones by the neighbourhood scores. Raises ValueError for fewer than 12 rows of train or fake or 4
+    held out, unequal numbers of features, NaN or inf.
     """
     real, fake = feature_pair(train, fake, least=FEWEST)
     held_out = subsample(features("held_out", held_out, least=4), LIMIT, generator)
     real, fake = subsample(real, LIMIT, generator), subsample(fake, LIMIT, generator)
-    return {
-        **_distance_scores(real, fake, generator),
-        **_neighbourhood_scores(real, fake, generator),
-        "two_sample_auc": _two_sample_score(real, fake, generator),
-        "copying": _copying_score(train, held_out, fake, generator),
-    }
+    with threadpool_limits(1 if real.shape[1] <= NARROW else None):
+        return {
+            **_distance_scores(real, fake, generator),
+            **_neighbourhood_scores(real, fake, generator),
+            "two_sample_auc": _two_sample_score(real, fake, generator),
+            "copying": _copying_score(train, held_out, fake, generator),
+        }
 
 
 def score_table(
     real: pd.DataFrame, fake: pd.DataFrame, *, generator: np.random.Generator, categorical: Sequence[str] = ()
 ) -> dict[str, Score]:
-    """shape_error and trend_error [%] of a synthetic table against a real one; see `table.table_errors`, also for errors."""
+    """shape_error and trend_error [%] of a synthetic table against a real one; `table.table_errors` says more."""
     comparison = TableComparison(real, fake, categorical=categorical)
     errors, rows = comparison.errors(), [np.arange(n) for n in comparison.rows]
     values = {"shape_error": errors.shape, "trend_error": errors.trend}
@@ -98,9 +103,9 @@ def score_text(
 
 
 def _distance_scores(real: np.ndarray, fake: np.ndarray, generator: np.random.Generator) -> dict[str, Score]:
-    n, share = len(fake), _share(real, fake, 2 * SUBSAMPLE)
+    n, share = len(fake), _share(real, fake, rows=2 * SUBSAMPLE)
     near = subsample_interval(frechet, real, fake, generator=generator, rounds=ROUNDS, share=share)
-    share = _share(real, fake, SUBSAMPLE)
+    share = _share(real, fake, rows=SUBSAMPLE)
     kernel = subsample_interval(kernel_distance, real, fake, generator=generator, rounds=ROUNDS, share=share)
     return {
         "frechet": score(near, n, "lower", "squared feature units"),
@@ -116,7 +121,7 @@ def _neighbourhood_scores(real: np.ndarray, fake: np.ndarray, generator: np.rand
     def means(real: np.ndarray, fake: np.ndarray) -> np.ndarray:
         return neighbourhoods(real, fake).means()
 
-    share = _share(real, fake, SUBSAMPLE)
+    share = _share(real, fake, rows=SUBSAMPLE)
     spread = subsample_spread(means, real, fake, generator=generator, rounds=ROUNDS, share=share)
     precision, recall, density, coverage = map(float, means(real, fake))
     of_precision, of_recall, of_density, of_coverage = map(float, spread)
@@ -141,18 +146,18 @@ def _copying_score(train: np.ndarray, held_out: np.ndarray, fake: np.ndarray, ge
     def again(train: np.ndarray, held_out: np.ndarray, fake: np.ndarray) -> float:
         return copying(train, held_out, fake, generator)
 
-    share = _share(held_out, fake, SUBSAMPLE)
+    share = _share(train, held_out, fake, rows=SUBSAMPLE)
     spread = float(subsample_spread(again, train, held_out, fake, generator=generator, rounds=ROUNDS, share=share))
     return score(share_interval(value, len(fake), spread), len(fake), "lower", "share")
 
 
-def _share(real: np.ndarray, fake: np.ndarray, rows: int) -> float:
-    """Of each sample, so that the smaller one gives `rows`, or half of what it has."""
-    return min(0.5, rows / min(len(real), len(fake)))
+def _share(*samples: np.ndarray, rows: int) -> float:
+    """Of each sample, so that the smallest one gives `rows`, or half of what it has."""
+    return min(0.5, rows / min(map(len, samples)))
 
 
 def _some(lines: Sequence[str], generator: np.random.Generator) -> list[str]:
     """At most `LIMIT` of the lines."""
     if len(lines) <= LIMIT:
         return list(lines)
-    return [lines[i] for i in generator.choice(len(lines), LIMIT, replace=False)]
+    return [lines[int(i)] for i in generator.choice(len(lines), LIMIT, replace=False)]

@@ -7,9 +7,10 @@ is not a number is a category, missing being a level of its own.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from typing import cast
 
 import numpy as np
 import pandas as pd
@@ -64,7 +65,7 @@ class TableComparison:
         Raises ValueError for tables without rows or with other columns, TypeError for text in a column of numbers.
         """
         _check(real, fake, categorical)
-        self._columns = [_column(str(c), real[c], fake[c], c in categorical) for c in real.columns]
+        self._columns = [_column(str(c), series(real, c), series(fake, c), c in categorical) for c in real.columns]
         self.rows = (len(real), len(fake))
 
     def errors(self) -> TableErrors:
@@ -113,6 +114,11 @@ def _column(name: str, real: pd.Series, fake: pd.Series, forced: bool) -> _Colum
     return _Column(name, len(edges) + 2, _Side(a, _bin_codes(a, edges)), _Side(b, _bin_codes(b, edges)))
 
 
+def series(frame: pd.DataFrame, name: Hashable) -> pd.Series:
+    """The one column of that name."""
+    return cast(pd.Series, frame[name])
+
+
 def is_numeric(column: pd.Series) -> bool:
     """True for numbers, dates and durations; False for booleans, text and categories."""
     kind = pd.api.types
@@ -143,7 +149,9 @@ def _edges(numbers: np.ndarray) -> np.ndarray:
     known = numbers[~np.isnan(numbers)]
     if not len(known) or not np.isfinite(known.max() - known.min()):
         return np.empty(0)
-    return np.histogram_bin_edges(known, bins=BINS) if known.min() < known.max() else known[:1]
+    if known.min() == known.max():
+        return known[[0, 0]]  # one bin that holds a single value
+    return np.histogram_bin_edges(known, bins=BINS)
 
 
 def _bin_codes(numbers: np.ndarray, edges: np.ndarray) -> np.ndarray:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -25,9 +26,9 @@ def ngrams(line: str, n: int) -> list[str]:
 
 
 def ngram_divergence(real: Sequence[str], fake: Sequence[str], n: int) -> float:
-    """Jensen-Shannon divergence between the n-gram distributions [bits], in [0, 1]; lower is better (Lin 1991, eq. 5.1).
+    """Jensen-Shannon divergence between the n-gram distributions [bits], in [0, 1]; lower is better.
 
-    Raises ValueError for n < 1 or an empty list. Lines too short for any n-gram add none.
+    (Lin 1991, eq. 5.1.) Raises ValueError for n < 1 or an empty list. Lines too short for any n-gram add none.
     """
     return float(NgramComparison(real, fake, orders=(n,)).divergence())
 
@@ -99,7 +100,10 @@ def ngram_features(lines: Sequence[str], vocabulary: Sequence[str]) -> Float[np.
 
 
 def unique_share(lines: Sequence[str]) -> float:
-    """Different lines over all lines, in (0, 1]; compare at equal numbers of lines. Raises ValueError if there are none."""
+    """Different lines over all lines, in (0, 1]; compare at equal numbers of lines.
+
+    Raises ValueError if there are none.
+    """
     if not lines:
         raise ValueError("there are no lines")
     return len(set(lines)) / len(lines)
@@ -113,7 +117,8 @@ def distinct_ngrams(lines: Sequence[str], n: int) -> float:
 
 def _counts(real: Sequence[str], fake: Sequence[str], n: int) -> tuple[sparse.csr_matrix, sparse.csr_matrix]:
     """How often each n-gram stands in each line of the two lists, ``(lines, n-grams)``, in one vocabulary."""
-    counter = CountVectorizer(analyzer=lambda line: ngrams(line, n))
+    analyzer: Any = lambda line: ngrams(line, n)  # noqa: E731  (sklearn's stubs know only names of analyzers)
+    counter = CountVectorizer(analyzer=analyzer)
     try:
         counts = sparse.csr_matrix(counter.fit_transform([*real, *fake]))
     except ValueError:  # sklearn's word for an empty vocabulary: no line is n characters long

@@ -12,8 +12,9 @@ import numpy as np
 import pandas as pd
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 from sklearn.metrics import r2_score, roc_auc_score
+from threadpoolctl import threadpool_limits
 
-from sansheng.metrics.table import as_numbers, is_numeric
+from sansheng.metrics.table import as_numbers, is_numeric, series
 
 LEVELS = 254
 """Levels of a category that boosting tells apart; rarer ones count as missing."""
@@ -38,17 +39,22 @@ def usefulness(train: pd.DataFrame, test: pd.DataFrame, target: str) -> Usefulne
     Raises ValueError if `target` or another column is not in both, or if either has no row with a target.
     """
     _check(train, test, target)
-    train, test = train[train[target].notna()], test[test[target].notna()]
+    train, test = train.dropna(subset=[target]), test.dropna(subset=[target])
     inputs = [c for c in test.columns if c != target]
-    encoded = [_encode(train[c], test[c]) for c in inputs]
+    encoded = [_encode(series(train, c), series(test, c)) for c in inputs]
     x_train, x_test = np.column_stack([e[0] for e in encoded]), np.column_stack([e[1] for e in encoded])
-    categories = np.array([not is_numeric(test[c]) for c in inputs])
-    if is_numeric(test[target]) and test[target].nunique() > FEW:
-        judge = HistGradientBoostingRegressor(categorical_features=categories, early_stopping=False, random_state=0)
-        judge.fit(x_train, as_numbers(train[target]))
-        return Usefulness("R2", float(r2_score(as_numbers(test[target]), judge.predict(x_test))), len(test))
-    y_train, y_test = (_class_names(column) for column in (train[target], test[target]))
-    return Usefulness("AUC", _auc(x_train, y_train, x_test, y_test, categories), len(test))
+    options: dict[str, Any] = {
+        "categorical_features": np.array([not is_numeric(series(test, c)) for c in inputs]),
+        "early_stopping": False,
+        "random_state": 0,
+    }
+    y_train, y_test = series(train, target), series(test, target)
+    with threadpool_limits(1, user_api="openmp"):
+        if is_numeric(y_test) and y_test.nunique() > FEW:
+            judge = HistGradientBoostingRegressor(**options).fit(x_train, as_numbers(y_train))
+            return Usefulness("R2", float(r2_score(as_numbers(y_test), judge.predict(x_test))), len(test))
+        judge = HistGradientBoostingClassifier(**options)
+        return Usefulness("AUC", _auc(judge, x_train, _class_names(y_train), x_test, _class_names(y_test)), len(test))
 
 
 def _check(train: pd.DataFrame, test: pd.DataFrame, target: str) -> None:
@@ -58,12 +64,17 @@ def _check(train: pd.DataFrame, test: pd.DataFrame, target: str) -> None:
         raise ValueError("train and test must have the same columns")
     if len(test.columns) < 2:
         raise ValueError("there is no column to predict the target from")
-    if not (train[target].notna().any() and test[target].notna().any()):
+    if series(train, target).isna().all() or series(test, target).isna().all():
         raise ValueError(f"column {target!r} is empty in the training or the test rows")
 
 
 def _encode(train: pd.Series, test: pd.Series) -> tuple[np.ndarray, np.ndarray]:
-    """Numbers as they are; categories as codes by how often they come in `train`, NaN for rare and unknown ones."""
+    """Numbers as they are; categories as codes by how often they come in `train`, NaN for rare and unknown ones.
+
+    A column of which `train` knows nothing is 0 throughout: boosting cannot bin it.
+    """
+    if train.isna().all():
+        return np.zeros(len(train)), np.zeros(len(test))
     if is_numeric(test):
         return as_numbers(train), as_numbers(test)
     common = {level: float(i) for i, level in enumerate(train.astype(object).value_counts().index[:LEVELS])}
@@ -78,13 +89,16 @@ def _class_names(column: pd.Series) -> np.ndarray:
 
 
 def _auc(
-    x_train: np.ndarray, y_train: np.ndarray, x_test: np.ndarray, y_test: np.ndarray, categories: np.ndarray
+    judge: HistGradientBoostingClassifier,
+    x_train: np.ndarray,
+    y_train: np.ndarray,
+    x_test: np.ndarray,
+    y_test: np.ndarray,
 ) -> float:
     """Mean over test classes of the AUC of one against the rest: ½ for a class never seen in training."""
     seen, wanted = np.unique(y_train).tolist(), np.unique(y_test).tolist()
     if len(seen) < 2 or len(wanted) < 2:
         return 0.5
-    judge = HistGradientBoostingClassifier(categorical_features=categories, early_stopping=False, random_state=0)
     probability = judge.fit(x_train, y_train).predict_proba(x_test)
     areas = [roc_auc_score(y_test == c, probability[:, seen.index(c)]) if c in seen else 0.5 for c in wanted]
     if len(wanted) == 2 and all(c in seen for c in wanted):

@@ -158,10 +158,18 @@ class ConvDenoiser(nn.Module):
 
 
 class ConvEncoder(nn.Module):
-    """``(B, C, *P)``, condition -> ``(B, out)``: stem, residual blocks and halvings, one linear layer. No normalisation."""
+    """``(B, C, *P)``, condition -> ``(B, out)``: stem, blocks and halvings, one linear layer."""
 
     def __init__(
-        self, channels: int, positions: Sequence[int], out: int, *, width: int, depth: int = 1, condition: int = 0
+        self,
+        channels: int,
+        positions: Sequence[int],
+        out: int,
+        *,
+        width: int,
+        depth: int = 1,
+        condition: int = 0,
+        norm: bool = True,
     ) -> None:
         super().__init__()
         self.grid = grid = Grid(positions)
@@ -173,7 +181,7 @@ class ConvEncoder(nn.Module):
         for level in range(grid.halvings + 1):
             w = width if level == 0 else 2 * width
             for _ in range(depth):
-                self.layers.append(Block(grid, previous, w, context, norm=False))
+                self.layers.append(Block(grid, previous, w, context, norm=norm))
                 previous = w
             if level < grid.halvings:
                 self.layers.append(grid.conv(w, w, 3, 2))
@@ -188,10 +196,18 @@ class ConvEncoder(nn.Module):
 
 
 class ConvDecoder(nn.Module):
-    """``(B, latent)``, condition -> ``(B, C, *P)``: one linear layer, residual blocks and doublings. No normalisation."""
+    """``(B, latent)``, condition -> ``(B, C, *P)``: a linear layer, blocks and doublings."""
 
     def __init__(
-        self, latent: int, channels: int, positions: Sequence[int], *, width: int, depth: int = 1, condition: int = 0
+        self,
+        latent: int,
+        channels: int,
+        positions: Sequence[int],
+        *,
+        width: int,
+        depth: int = 1,
+        condition: int = 0,
+        norm: bool = True,
     ) -> None:
         super().__init__()
         self.grid = grid = Grid(positions)
@@ -203,7 +219,7 @@ class ConvDecoder(nn.Module):
         for level in reversed(range(grid.halvings + 1)):
             w = width if level == 0 else 2 * width
             for _ in range(depth):
-                self.layers.append(Block(grid, previous, w, context, norm=False))
+                self.layers.append(Block(grid, previous, w, context, norm=norm))
                 previous = w
             if level:
                 self.layers.append(nn.Upsample(scale_factor=2))

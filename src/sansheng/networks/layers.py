@@ -50,7 +50,7 @@ class TimeEmbedding(nn.Module):
 
 
 class Context(nn.Module):
-    """Time and condition to one vector ``(B, width)`` that every block of a network reads; zeros if there is neither."""
+    """Time and condition to one vector ``(B, width)`` that every block of a network reads; None if there is neither."""
 
     def __init__(self, width: int, *, condition: int, timed: bool) -> None:
         super().__init__()

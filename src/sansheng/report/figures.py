@@ -21,7 +21,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
 
 from sansheng.report.marks import COLOURS, REFERENCE, Mark
-from sansheng.report.page import ScoreCell
+from sansheng.report.page import Number, ScoreCell
 
 INK, RULE = "#6b7178", "#d9dcdf"
 THEME = {**{value: f"--{name}" for name, value in COLOURS.items()}, INK: "--soft", RULE: "--rule"}
@@ -52,7 +52,7 @@ class Line:
     high: np.ndarray | None = None
 
 
-def interval_chart(dots: Sequence[Dot], guide: float | None, alt: str) -> str:
+def interval_chart(dots: Sequence[Dot], guide: Number | None, alt: str) -> str:
     """A dot and its interval for each row, top to bottom; a dotted line at `guide` (what real data score)."""
     names = [_short(dot.name) for dot in dots]
     figure, axes = _canvas(height=19 * len(dots) + 34, left=14 + 5.6 * max(map(len, names), default=0), bottom=24)
@@ -111,7 +111,7 @@ def loss_chart(lines: Sequence[Line], alt: str) -> str:
 # -- parts of a chart --------------------------------------------------------------------------------------
 
 
-def _canvas(*, height: float, left: float, bottom: float, width: float = WIDTH) -> tuple[Figure, Axes]:
+def _canvas(*, height: Number, left: Number, bottom: Number, width: Number = WIDTH) -> tuple[Figure, Axes]:
     """A figure of width x height [px] with one bare pair of axes."""
     figure = Figure(figsize=(width / 72, height / 72), dpi=72)
     FigureCanvasSVG(figure)
@@ -126,7 +126,7 @@ def _canvas(*, height: float, left: float, bottom: float, width: float = WIDTH) 
     return figure, axes
 
 
-def _value_axis(axes: Axes, ends: Sequence[float], *, axis: str, margin: float = 0.06) -> None:
+def _value_axis(axes: Axes, ends: Sequence[Number], *, axis: str, margin: float = 0.06) -> None:
     """Limits that hold `ends`; a log axis where they are positive and span more than a factor of 30."""
     low, high = min(ends, default=0.0), max(ends, default=1.0)
     line = axes.xaxis if axis == "x" else axes.yaxis
@@ -175,7 +175,7 @@ def _decades(values: np.ndarray) -> LogLocator:
     return LogLocator(base=10, subs=(1.0, 2.0, 5.0) if roomy else (1.0,), numticks=9)
 
 
-def _tick(value: float, _: int | None = None) -> str:
+def _tick(value: Number, _: object = None) -> str:
     """A tick's label: no more digits than it needs."""
     return (f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}").replace("-", "−")
 

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from math import floor, isfinite, log10
 
-from sansheng.report.page import ScoreCell
+from sansheng.report.page import Number, ScoreCell
 
 DASH = "–"
 MINUS = "−"
 
 
-def plain(value: float | None, digits: int = 3) -> str:
+def plain(value: Number | None, digits: int = 3) -> str:
     """`value` with about `digits` significant digits; thousands grouped; a dash for what is not a finite number."""
     if value is None or not isfinite(value):
         return DASH
@@ -25,7 +25,7 @@ def plain(value: float | None, digits: int = 3) -> str:
     return fixed(value, max(0, digits - 1 - magnitude))
 
 
-def fixed(value: float, decimals: int) -> str:
+def fixed(value: Number, decimals: int) -> str:
     """`value` with that many decimals, a true minus sign, and no minus before zero."""
     text = f"{value:,.{decimals}f}"
     if text.startswith("-"):
@@ -55,7 +55,7 @@ def interval_text(cell: ScoreCell) -> str:
     return f"[{fixed(low, decimals)}, {fixed(high, decimals)}]"
 
 
-def seconds(value: float | None) -> str:
+def seconds(value: Number | None) -> str:
     """A duration [s] in the unit a person would use."""
     if value is None or not isfinite(value):
         return DASH
@@ -68,7 +68,7 @@ def seconds(value: float | None) -> str:
     return f"{plain(value / 3600, 3)} h"
 
 
-def count(value: float | None) -> str:
+def count(value: Number | None) -> str:
     """A count, shortened: 1,234, 123 k or 1.23 M."""
     if value is None or not isfinite(value):
         return DASH

@@ -13,6 +13,8 @@ from typing import Any, Literal, TypedDict
 RowKind = Literal["family", "reference"]
 Better = Literal["lower", "higher"]
 Level = Literal["ok", "warning", "failed"]
+Number = float | int
+"""What PEP 484 means by `float`, said so that a check at run time takes whole numbers too."""
 Table = tuple[Sequence[str], Sequence[Sequence[Any]]]
 """(column names, rows of cell values)."""
 
@@ -27,9 +29,9 @@ class ScoreCell:
     low, high: None where no interval is known; the value alone then stands for it.
     """
 
-    value: float
-    low: float | None
-    high: float | None
+    value: Number
+    low: Number | None
+    high: Number | None
     n: int
     better: Better
     unit: str = ""
@@ -43,7 +45,7 @@ class ScoreCell:
         return isfinite(self.value)
 
     @property
-    def interval(self) -> tuple[float, float]:
+    def interval(self) -> tuple[Number, Number]:
         """(low, high), widened to hold the value; a missing or infinite end is the value itself."""
         low = self.value if self.low is None or not isfinite(self.low) else self.low
         high = self.value if self.high is None or not isfinite(self.high) else self.high
@@ -75,7 +77,7 @@ class Row:
     name: str
     kind: RowKind
     scores: Mapping[str, ScoreCell] = field(default_factory=dict)
-    cost: Mapping[str, float | None] = field(default_factory=dict)
+    cost: Mapping[str, Number | None] = field(default_factory=dict)
 
     def measured(self, metric: str) -> ScoreCell | None:
         """The score of `metric`, or None where it was not measured."""
@@ -107,11 +109,11 @@ def _nested(panel: Panel) -> bool:
 
 
 class LossPoint(TypedDict):
-    """One line of a journal: step, seconds since training began [s], named losses."""
+    """One line of a journal: step, seconds since training began [s], named losses (None where one was not finite)."""
 
     step: int
-    seconds: float
-    values: Mapping[str, float]
+    seconds: Number
+    values: Mapping[str, Number | None]
 
 
 @dataclass(frozen=True)
@@ -133,8 +135,8 @@ class CostCurve:
 
     name: str
     metric: str
-    points: Sequence[tuple[float, float, float, float]]
-    sample_seconds_per_1000: Sequence[float] = ()
+    points: Sequence[tuple[Number, Number, Number, Number]]
+    sample_seconds_per_1000: Sequence[Number] = ()
 
     def __post_init__(self) -> None:
         timed, points = len(self.sample_seconds_per_1000), len(self.points)

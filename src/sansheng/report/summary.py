@@ -11,7 +11,7 @@ from statistics import fmean
 
 from sansheng.report.explanations import explain
 from sansheng.report.numbers import fixed, plain, value_text
-from sansheng.report.page import Page, Row, ScoreCell
+from sansheng.report.page import Number, Page, Row, ScoreCell
 
 
 @dataclass(frozen=True)
@@ -48,9 +48,9 @@ class RankedRow:
     metrics: int
     wins: int
     shared: int
-    train_seconds: float | None
-    sample_seconds_per_1000: float | None
-    parameters: float | None
+    train_seconds: Number | None
+    sample_seconds_per_1000: Number | None
+    parameters: Number | None
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,108 @@
+"""What may be typed: the options of all commands, and how their text is read.
+
+The one constraint: nothing heavy is imported, and a mistake is a ValueError that names the option.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+from sansheng.budget import Budget
+
+DEFAULT_BUDGET = "60s"
+SMOKE_STEPS = 2
+MOST_PARAMETERS = 1e10
+
+
+def option(text: str, *names: str, **more: Any) -> Parameter:
+    """An option with its help; `more` as in `cyclopts.Parameter`."""
+    return Parameter(names or None, help=text, negative=(), **more)
+
+
+def flag(text: str, *names: str) -> Parameter:
+    """A switch that is off unless it is given."""
+    return option(text, *names, show_default=False)
+
+
+SOURCE = option(
+    "Your data: a folder of images, a .csv or .parquet table, a .txt file of lines, a .npy or .npz array; or a "
+    "built-in name: digits, wine, breast-cancer, iris, diabetes, ring, grid, moons, checkerboard."
+)
+Source = Annotated[str, SOURCE]
+RunPath = Annotated[str, option("The folder of a run, as train and compare make them.")]
+Family = Annotated[str, option("Kind of model: vae, gan, diffusion or flow.")]
+Preset = Annotated[str, option("Settings to begin from: default, or survey (plain networks).")]
+Limit = Annotated[str | None, option("How long to train each model: 30s, 5m, 1h; 60s unless told.")]
+Steps = Annotated[int | None, option("Train for so many steps instead of a time.")]
+Condition = Annotated[
+    list[str] | None, option("A label or column to be given, so that samples can be asked for by it.", metavar="NAME")
+]
+Size = Annotated[str | None, option("Trained numbers in each model: 250k, 1M or 400000.", metavar="NUMBER")]
+Seed = Annotated[int, option("The same seed gives the same result.")]
+Device = Annotated[str, option("auto, cpu, cuda or mps.")]
+Precision = Annotated[str, option("auto, fp32 or bf16.")]
+Out = Annotated[str | None, option("Where to write; without it a new folder below runs.", metavar="PATH")]
+Settings = Annotated[
+    list[str] | None, option("A setting of the family; may come several times.", "--set", metavar="KEY=VALUE")
+]
+As = Annotated[
+    str | None, option("What the data is, if the guess is wrong: image, table, text or array.", "--as", metavar="KIND")
+]
+Force = Annotated[bool, flag("Overwrite what is there.")]
+Quiet = Annotated[bool, flag("Say nothing but results and errors.")]
+Number = Annotated[int, option("How many samples.", "-n", "--number")]
+Smoke = Annotated[bool, flag("Two steps of everything, saving and scoring included: does it work here?")]
+
+
+# -- reading -------------------------------------------------------------------------------------------------
+
+
+def read_limit(budget: str | None, steps: int | None, smoke: bool = False) -> Budget:
+    """How long to train: a minute unless told. Raises ValueError for what is no budget, or for two."""
+    if (budget is not None) + (steps is not None) + smoke > 1:
+        raise ValueError("give one of --budget, --steps and --smoke (which takes two steps)")
+    if steps is not None or smoke:
+        return Budget(steps=SMOKE_STEPS if smoke else steps)
+    return Budget.parse(budget or DEFAULT_BUDGET)
+
+
+def split_names(texts: Sequence[str] | None) -> tuple[str, ...]:
+    """Names that come one by one or with commas between."""
+    return tuple(name for text in texts or () for name in map(str.strip, text.split(",")) if name)
+
+
+def read_pairs(option: str, texts: Sequence[str] | None) -> dict[str, str]:
+    """``NAME=VALUE`` texts as a mapping. Raises ValueError for other texts and for a name that comes twice."""
+    pairs: dict[str, str] = {}
+    for text in texts or ():
+        key, equals, value = text.partition("=")
+        if not (key and equals):
+            raise ValueError(f"{option} needs NAME=VALUE, not {text!r}")
+        if key in pairs:
+            raise ValueError(f"{option} {key} is given twice: {pairs[key]!r} and {value!r}")
+        pairs[key] = value
+    return pairs
+
+
+def read_size(text: str | None) -> int | None:
+    """``"250k"``, ``"1M"``, ``"400000"`` -> a number of parameters. Raises ValueError saying what one looks like."""
+    if text is None:
+        return None
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([km]?)", text.strip().lower())
+    number = float(match[1]) * {"": 1, "k": 1e3, "m": 1e6}[match[2]] if match else 0
+    if not 1 <= number <= MOST_PARAMETERS:
+        raise ValueError(f"--parameters is a number such as 250k, 1M or 400000, not {text!r}")
+    return round(number)
+
+
+def refuse_overwriting(path: str | Path | None, force: bool) -> None:
+    """Raise FileExistsError if something is there, unless a person insists."""
+    place = None if path is None else Path(path).expanduser()
+    if place is None or force or not place.exists() or (place.is_dir() and not any(place.iterdir())):
+        return
+    raise FileExistsError(f"{place} exists and is never overwritten; choose another --out, or give --force")

@@ -1,0 +1,75 @@
+"""Samples as files, written whole or not at all, and as text for a pipe.
+
+The one constraint: what is there is replaced only once everything is written, and only by what sansheng has made.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from sansheng.codecs.base import Codec, Records
+from sansheng.errors import DataError
+from sansheng.run import Run
+
+TEXT_SUFFIXES = (".csv", ".txt")
+OWN = re.compile(r"\d{5,}\.png|grid\.png|labels\.csv")
+"""Names of the files in a folder of images that we wrote."""
+
+
+def target(run: Run, out: str | None, choices: Mapping[str, Any]) -> Path | None:
+    """Where samples of `run` go: to `out`, or printed (None) if they can be text, or to a folder in the run.
+
+    choices: the arguments of `Run.draw`, all but the number. One sample is drawn and written on trial, so that a
+    mistake in any of them is found before the work is done. Raises ValueError for it.
+    """
+    one = run.draw(1, **choices)
+    if out is not None:
+        path = Path(out).expanduser()
+        _file_content(run.codec, one, path.suffix)
+        return path
+    return None if text(run.codec, one) is not None else run.path / f"samples-seed{choices['seed']}"
+
+
+def write(codec: Codec, records: Records, path: Path) -> None:
+    """Write records as the suffix asks for, then put them in the place of what is there.
+
+    Raises DataError if that is a folder with files we did not write.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".sansheng-") as scratch:
+        fresh = Path(scratch) / path.name
+        codec.write(records, fresh)
+        if path.is_dir() and not path.is_symlink():
+            _remove(path)
+        os.replace(fresh, path)
+
+
+def text(codec: Codec, records: Records) -> str | None:
+    """The records as CSV or as lines; None for those that are neither."""
+    for suffix in TEXT_SUFFIXES:
+        try:
+            return _file_content(codec, records, suffix).decode("utf-8")
+        except ValueError:
+            continue
+    return None
+
+
+def _file_content(codec: Codec, records: Records, suffix: str) -> bytes:
+    """What a file with this suffix would hold; nothing for a folder."""
+    with tempfile.TemporaryDirectory() as scratch:
+        path = Path(scratch) / f"samples{suffix}"
+        codec.write(records, path)
+        return path.read_bytes() if path.is_file() else b""
+
+
+def _remove(folder: Path) -> None:
+    strangers = [path.name for path in folder.iterdir() if path.is_dir() or not OWN.fullmatch(path.name)]
+    if strangers:
+        raise DataError(f"{folder} holds {strangers[0]!r}, which is no sample; it is left alone: choose another --out")
+    shutil.rmtree(folder)

@@ -1,0 +1,86 @@
+"""From what a person asked for to data that are open and a recipe with every choice resolved.
+
+The one constraint: nothing is written yet, so a mistake costs nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from sansheng import devices
+from sansheng.budget import Budget
+from sansheng.codecs.base import Records
+from sansheng.data import Data, open_data
+from sansheng.events import Event, Observer, ignore
+from sansheng.recipe import DataReference, Recipe, resolve
+
+Source = str | Path | pd.DataFrame | np.ndarray | list[str] | Records
+"""A built-in name, a path, or the data itself."""
+
+
+def plan(
+    source: Source | Data,
+    *,
+    family: str,
+    preset: str = "default",
+    budget: Budget,
+    condition: Sequence[str] | str = (),
+    parameters: int | None = None,
+    seed: int = 0,
+    device: str = "auto",
+    precision: str = "auto",
+    settings: Mapping[str, Any] | None = None,
+    kind: str | None = None,
+    observe: Observer = ignore,
+) -> tuple[Data, Recipe]:
+    """The data, opened, and every choice resolved, before anything is written. Arguments and errors as in `train`."""
+    device, precision = devices.choose(device, precision)
+    data = source if isinstance(source, Data) else read_data(source, kind, condition, observe)
+    space, condition_space = data.codec.space, data.codec.condition_space
+    reference = DataReference(
+        name=data.name,
+        source=data.source,
+        kind=data.kind,
+        digest=data.digest,
+        split_seed=data.split_seed,
+        condition=data.condition,
+    )
+    recipe = resolve(
+        reference,
+        space,
+        condition_space,
+        family=family,
+        preset=preset,
+        budget=budget,
+        parameters=parameters,
+        seed=seed,
+        device=device,
+        precision=precision,
+        overrides=settings or {},
+        rows=len(data.train),
+    )
+    return data, recipe
+
+
+def read_data(source: Source, kind: str | None, condition: Sequence[str] | str, observe: Observer) -> Data:
+    """`open_data`, telling what was understood."""
+    observe(Event("phase", "reading and encoding the data"))
+    names = (condition,) if isinstance(condition, str) else tuple(condition)
+    data = open_data(source, kind=kind, condition=names)
+    for note in data.notes:
+        observe(Event("note", note))
+    return data
+
+
+def parse_budget(budget: str | None, steps: int | None) -> Budget | None:
+    """A budget from either option, None for neither. Raises ValueError for both, or one that is none."""
+    if budget is not None and steps is not None:
+        raise ValueError("give a budget in time or in steps, not both")
+    if steps is not None:
+        return Budget(steps=steps)
+    return None if budget is None else Budget.parse(budget)

@@ -1,0 +1,349 @@
+"""The GAN: textbook losses of a constant critic, penalties by hand, and turns that keep to themselves."""
+
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from sansheng.budget import Budget, Clock
+from sansheng.families.gan import GAN, LOSSES
+from sansheng.loop import State, train
+from sansheng.model import Batch, Sampling
+from sansheng.networks.mlp import ResidualMLP
+from sansheng.space import Category, Real, Space
+
+SPACE = Space((Real(2),))
+
+
+@pytest.fixture(autouse=True)
+def _same_weights():
+    """Networks are made from the same random numbers in every test."""
+    torch.manual_seed(0)
+
+
+def gen(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+class Constant(nn.Module):
+    """A critic that gives everything the same logit, through x so that its slope is zero and not missing."""
+
+    def __init__(self, value):
+        super().__init__()
+        self.value = nn.Parameter(torch.tensor(float(value)))
+
+    def forward(self, x, t=None, condition=None):
+        return self.value + 0 * x.flatten(1).sum(1, keepdim=True)
+
+
+class Linear(nn.Module):
+    """D(x) = w · x, of slope ‖w‖ everywhere."""
+
+    def __init__(self, slope):
+        super().__init__()
+        self.w = nn.Parameter(slope * torch.tensor([0.6, 0.8]))
+
+    def forward(self, x, t=None, condition=None):
+        return (x @ self.w)[:, None]
+
+
+class Quadratic(nn.Module):
+    """D(x) = ½ xᵀ A x, whose slope is A x."""
+
+    def __init__(self):
+        super().__init__()
+        self.a = nn.Parameter(torch.tensor([[1.0, 0.5], [0.5, -2.0]]))
+
+    def forward(self, x, t=None, condition=None):
+        return 0.5 * torch.einsum("bi,ij,bj->b", x, self.a, x)[:, None]
+
+
+class Affine(nn.Module):
+    """A generator: x = 2 z + 1."""
+
+    def __init__(self):
+        super().__init__()
+        self.gain, self.bias = nn.Parameter(torch.tensor(2.0)), nn.Parameter(torch.tensor(1.0))
+
+    def forward(self, z, t=None, condition=None):
+        return self.gain * z + self.bias
+
+
+def gan(critic, **options):
+    return GAN(SPACE, Affine(), critic, latent=2, **options)
+
+
+def batch(n=64):
+    return Batch(torch.randn(n, 2, generator=gen(9)))
+
+
+def both_losses(model, progress=0.0):
+    critic, _ = model.critic_loss(batch(), progress, gen())
+    generator, _ = model.generator_loss(batch(), progress, gen())
+    return critic.item(), generator.item()
+
+
+LOG2 = math.log(2)
+
+
+def softplus(x):
+    return math.log1p(math.exp(x))
+
+
+@pytest.mark.parametrize("gamma", [0.0, 3.0])
+@pytest.mark.parametrize(
+    ("loss", "critic", "generator"),
+    [
+        ("relativistic", LOG2, LOG2),
+        ("minimax", 2 * LOG2, -LOG2),
+        ("non_saturating", 2 * LOG2, LOG2),
+        ("hinge", 2.0, 0.0),
+        ("wasserstein_gp", 0.0, 0.0),
+    ],
+)
+def test_a_critic_that_says_nothing_gives_the_textbook_loss(loss, critic, generator, gamma):
+    """At the equilibrium D = 0, that is σ(D) = ½. A zero slope costs nothing, except that WGAN-GP wants slope 1."""
+    wanted = critic + (gamma if loss == "wasserstein_gp" else 0.0)
+    assert both_losses(gan(Constant(0.0), loss=loss, gamma=gamma)) == pytest.approx((wanted, generator), abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("loss", "critic", "generator"),
+    [
+        ("relativistic", LOG2, LOG2),
+        ("minimax", softplus(-1.5) + softplus(1.5), -softplus(1.5)),
+        ("non_saturating", softplus(-1.5) + softplus(1.5), softplus(-1.5)),
+        ("hinge", 0.0 + 2.5, -1.5),
+        ("wasserstein_gp", 0.0, -1.5),
+    ],
+)
+def test_a_critic_that_calls_everything_real(loss, critic, generator):
+    assert both_losses(gan(Constant(1.5), loss=loss, gamma=0.0)) == pytest.approx((critic, generator), abs=1e-5)
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_critic_and_generator_pull_opposite_ways(loss):
+    """More for the generated data is worse for the critic and better for the generator."""
+    real, fake = torch.tensor([0.3, -0.2]), torch.tensor([0.1, 0.4], requires_grad=True)
+    (for_critic,) = torch.autograd.grad(LOSSES[loss].critic(real, fake), fake)
+    (for_generator,) = torch.autograd.grad(LOSSES[loss].generator(real, fake), fake)
+    assert (for_critic > 0).all()
+    assert (for_generator < 0).all()
+
+
+def test_minimax_saturates_and_non_saturating_does_not():
+    """With D(y) very negative: slopes σ(D) and σ(D) − 1 (Goodfellow 2014, section 3)."""
+    fake = torch.full((4,), -10.0, requires_grad=True)
+    slope = {}
+    for loss in ("minimax", "non_saturating"):
+        slope[loss] = torch.autograd.grad(LOSSES[loss].generator(fake.detach(), fake), fake)[0].sum().item()
+    assert slope["minimax"] == pytest.approx(-1 / (1 + math.exp(10)), rel=1e-3)
+    assert slope["non_saturating"] == pytest.approx(-1, rel=1e-3)
+
+
+# -- penalties ---------------------------------------------------------------------------------------------------
+
+
+def penalty(critic, loss, gamma, progress=0.0):
+    """What gamma adds to the critic's loss, and what is logged."""
+    with_it, logged = gan(critic, loss=loss, gamma=gamma).critic_loss(batch(), progress, gen())
+    without, _ = gan(critic, loss=loss, gamma=0.0).critic_loss(batch(), progress, gen())
+    return (with_it - without).item(), logged
+
+
+@pytest.mark.parametrize("loss", ["relativistic", "minimax", "non_saturating", "hinge"])
+def test_r1_and_r2_are_the_squared_slopes_by_hand(loss):
+    critic = Quadratic()
+    real = batch().x
+    fake = gan(critic).generate(len(real), None, gen()).detach()
+    a = critic.a.detach()
+    r1, r2 = (real @ a).square().sum(1).mean(), (fake @ a).square().sum(1).mean()
+    added, logged = penalty(critic, loss, 4.0)
+    torch.testing.assert_close(logged["r1"], r1)
+    torch.testing.assert_close(logged["r2"], r2)
+    assert added == pytest.approx(0.5 * 4.0 * (r1 + r2).item(), rel=1e-4)
+
+
+def test_r1_teaches_the_critic():
+    """d/dw ½ γ (‖w‖² + ‖w‖²) = 2 γ w for a linear critic."""
+    critic = Linear(1.0)
+    slopes = {}
+    for gamma in (0.0, 3.0):
+        loss, _ = gan(critic, loss="hinge", gamma=gamma).critic_loss(batch(), 0.0, gen())
+        (slopes[gamma],) = torch.autograd.grad(loss, critic.w)
+    torch.testing.assert_close(slopes[3.0] - slopes[0.0], 2 * 3.0 * critic.w.detach(), rtol=1e-4, atol=1e-4)
+
+
+def test_the_weight_of_the_penalty_falls_to_a_tenth():
+    added = [penalty(Linear(2.0), "relativistic", 5.0, progress)[0] for progress in (0.0, 0.5, 1.0)]
+    assert added == pytest.approx([5.0 * 4, 5.0 * 4 / math.sqrt(10), 5.0 * 4 / 10], rel=1e-4)
+
+
+@pytest.mark.parametrize(("slope", "cost"), [(1.0, 0.0), (3.0, 4.0), (0.5, 0.25)])
+def test_wgan_gp_wants_slope_one(slope, cost):
+    assert penalty(Linear(slope), "wasserstein_gp", 10.0)[0] == pytest.approx(10 * cost, abs=1e-4)
+
+
+def test_wgan_gp_looks_between_pairs():
+    """x̂ is a share of the real and the rest of the generated example, another share for each pair."""
+    seen = []
+
+    class Watching(Linear):
+        def forward(self, x, t=None, condition=None):
+            seen.append(x.detach().clone())
+            return super().forward(x)
+
+    gan(Watching(1.0), loss="wasserstein_gp", gamma=1.0).critic_loss(batch(), 0.0, gen())
+    real, fake, between = seen
+    share = (between - fake) / (real - fake)
+    torch.testing.assert_close(share[:, 0], share[:, 1], atol=1e-3, rtol=1e-3)
+    assert (share > -1e-3).all()
+    assert (share < 1 + 1e-3).all()
+    assert share.std() > 0.2
+
+
+# -- turns -------------------------------------------------------------------------------------------------------
+
+MIXED = Space((Real(2), Category(3)), (2,))
+
+
+def small_gan(loss, condition=0):
+    critic = ResidualMLP(MIXED.shape, (1,), width=16, depth=1, norm=False, condition=condition)
+    generator = ResidualMLP((4,), MIXED.shape, width=16, depth=1, condition=condition)
+    model = GAN(MIXED, generator, critic, latent=4, loss=loss)
+    noise = gen(5)
+    with torch.no_grad():
+        for p in model.parameters():
+            p.add_(0.1 * torch.randn(p.shape, generator=noise))
+    return model
+
+
+def mixed_batch(step=0):
+    return Batch(MIXED.harden(torch.randn(16, *MIXED.shape, generator=gen(step))))
+
+
+@pytest.mark.parametrize("turn", ["critic", "generator"])
+@pytest.mark.parametrize("loss", ["minimax", "non_saturating"])
+def test_each_turn_moves_only_its_own_parameters_and_reaches_all_of_them(turn, loss):
+    """Not for losses of differences D(x) − D(y), which cannot see the critic's last bias; hinge, while it is unsure."""
+    model = small_gan(loss)
+    state = State(model, Clock.start(Budget(steps=10)))
+    state.turns = {turn: state.turns[turn]}
+    before = {name: p.detach().clone() for name, p in model.named_parameters()}
+    next(train(state, mixed_batch, seed=0, budget=Budget(steps=10)))
+    moved = {name for name, p in model.named_parameters() if not torch.equal(p, before[name])}
+    assert moved == {name for name in before if name.startswith(turn)}
+
+
+@pytest.mark.parametrize("loss", ["relativistic", "wasserstein_gp", "hinge"])
+def test_losses_of_differences_move_all_but_the_last_bias(loss):
+    model = small_gan(loss)
+    state = State(model, Clock.start(Budget(steps=10)))
+    before = {name: p.detach().clone() for name, p in model.named_parameters()}
+    for _ in zip(range(3), train(state, mixed_batch, seed=0, budget=Budget(steps=10)), strict=False):
+        pass
+    still = {name for name, p in model.named_parameters() if torch.allclose(p, before[name], atol=1e-7)}
+    assert still <= {"critic.head.bias"}
+
+
+def test_the_critic_goes_first():
+    assert list(small_gan("relativistic").turns()) == ["critic", "generator"]
+
+
+def test_gradients_reach_the_generator_through_symbols():
+    """Symbols are hard going forward and still tell the generator which way to go."""
+    space = Space((Category(3),))
+
+    class Logits(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.logits = nn.Parameter(torch.zeros(3))
+
+        def forward(self, z, t=None, condition=None):
+            return self.logits.expand(len(z), 3)
+
+    class LikesTheFirst(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.w = nn.Parameter(torch.tensor([1.0, 0.0, 0.0]))
+
+        def forward(self, x, t=None, condition=None):
+            return (x @ self.w)[:, None]
+
+    model = GAN(space, Logits(), LikesTheFirst(), latent=1, loss="wasserstein_gp", gamma=0.0)
+    loss, _ = model.generator_loss(Batch(torch.eye(3)[torch.zeros(500, dtype=torch.long)]), 0.0, gen())
+    (slope,) = torch.autograd.grad(loss, model.generator.logits)
+    assert slope[0] < -0.01
+    assert (slope[1:] > 0.01).all()
+
+
+def test_both_read_the_condition():
+    model = small_gan("relativistic", condition=3)
+    a, b = torch.tensor([[1.0, 0.0]]), torch.tensor([[0.0, 1.0]])
+    x = mixed_batch().x[:1]
+    one, two = (torch.cat([c, torch.ones(1, 1)], dim=1) for c in (a, b))
+    assert model.judge(x, one) != model.judge(x, two)
+    assert not torch.equal(model.generate(1, one, gen()), model.generate(1, two, gen()))
+
+
+# -- learning, sampling, health ----------------------------------------------------------------------------------
+
+
+def test_a_gan_finds_the_mean_and_spread_of_a_gaussian():
+    """From N(1, 2²) towards N(−1, ½²)."""
+    generator = Affine()
+    critic = ResidualMLP((2,), (1,), width=32, depth=1, norm=False)
+    model = GAN(SPACE, generator, critic, latent=2, learning_rate=1e-2, gamma=0.2)
+
+    def batches(step):
+        return Batch(-1 + 0.5 * torch.randn(128, 2, generator=gen(step)))
+
+    budget = Budget(steps=300)
+    state = State(model, Clock.start(budget))
+    for _ in train(state, batches, seed=0, budget=budget):
+        pass
+    x = state.average.sample(4000, generator=gen())
+    assert (x.mean(0) + 1).abs().max() < 0.5
+    assert (x.std(0) - 0.5).abs().max() < 0.4
+
+
+def test_samples_are_valid_and_repeat():
+    model = small_gan("relativistic")
+    x = model.sample(50, generator=gen(2))
+    assert torch.equal(x, MIXED.harden(x))
+    assert torch.equal(x, model.sample(50, generator=gen(2)))
+    assert not torch.equal(x, model.sample(50, generator=gen(3)))
+
+
+@pytest.mark.parametrize("settings", [Sampling(steps=5), Sampling(sampler="heun"), Sampling(guidance=2.0)])
+def test_choices_a_gan_does_not_have_are_refused(settings):
+    with pytest.raises(ValueError, match="diffusion and flow"):
+        small_gan("hinge").sample(2, settings=settings, generator=gen())
+
+
+def test_an_unknown_loss_lists_the_valid_ones():
+    with pytest.raises(ValueError, match=r"'hing'.*Did you mean 'hinge'.*minimax.*relativistic"):
+        gan(Constant(0.0), loss="hing")
+
+
+def test_a_critic_that_has_won_is_seen():
+    class Far(nn.Module):
+        """Real data lie left of 50, the generator's to the right of it."""
+
+        def forward(self, x, t=None, condition=None):
+            return -x.sum(1, keepdim=True)
+
+    model = gan(Far())
+    with torch.no_grad():
+        model.generator.bias.fill_(100.0)
+    assert any("critic has won" in word for word in model.examine(batch(), gen()))
+    assert gan(Constant(0.0)).examine(batch(), gen()) == []
+
+
+def test_logged_margin_tells_when_the_critic_has_won():
+    model = gan(Constant(0.0))
+    won = {"critic/real": 20.0, "critic/fake": -20.0, "critic/ahead": 1.0}
+    even = {"critic/real": 0.2, "critic/fake": 0.1, "critic/ahead": 0.55}
+    assert any("critic has won" in word for word in model.symptoms(won, 0.9))
+    assert model.symptoms(even, 0.9) == []

@@ -1,0 +1,63 @@
+"""Copying: ½ for fresh draws, 1 for replayed training, whatever the sizes."""
+
+import numpy as np
+import pytest
+
+from sansheng.metrics.memory import copied_rows, copied_share, copying, nearer_to_train
+
+
+def rng(seed: int = 0) -> np.random.Generator:
+    return np.random.default_rng(seed)
+
+
+def naive(train: np.ndarray, held_out: np.ndarray, fake: np.ndarray) -> np.ndarray:
+    """Distances pair by pair, samples of equal size."""
+
+    def closest(cloud: np.ndarray) -> np.ndarray:
+        return np.sqrt(((fake[:, None] - cloud) ** 2).sum(-1)).min(1)
+
+    a, b = closest(train), closest(held_out)
+    return np.where(a == b, 0.5, a < b)
+
+
+def test_equals_the_definition() -> None:
+    train, held_out, fake = rng().standard_normal((3, 60, 3))
+    fake[:5], fake[5:9] = train[:5], held_out[:4]
+    found = nearer_to_train(train, held_out, fake, rng(1))
+    assert np.array_equal(found, naive(train, held_out, fake))
+    assert found[:9].tolist() == [1] * 5 + [0] * 4
+
+
+@pytest.mark.parametrize(("n_train", "n_held_out"), [(1500, 1500), (3000, 500), (500, 3000)])
+def test_fresh_draws_score_one_half_whatever_the_sizes(n_train: int, n_held_out: int) -> None:
+    values = []
+    for seed in range(5):
+        draw = rng(seed)
+        train, held_out, fake = (draw.standard_normal((n, 4)) for n in (n_train, n_held_out, 1000))
+        values.append(copying(train, held_out, fake, draw))
+    assert np.mean(values) == pytest.approx(0.5, abs=0.04)
+
+
+def test_replayed_training_scores_one_and_replayed_held_out_zero() -> None:
+    train, held_out = rng().standard_normal((2, 400, 4))
+    assert copying(train, held_out, train, rng()) == 1
+    assert copying(train, held_out, held_out, rng()) == 0
+
+
+def test_what_stands_in_both_is_a_tie() -> None:
+    both = rng().integers(0, 2, (300, 3)).astype(float)
+    assert copying(both, both[::-1].copy(), both, rng()) == 0.5
+
+
+def test_copied_rows_counts_within_the_tolerance() -> None:
+    train = np.array([[0.0, 0.0], [3.0, 4.0]])
+    fake = np.array([[0.0, 0.0], [3.0, 4.1], [9.0, 9.0], [3.0, 4.0]])
+    assert copied_rows(train, fake) == 2 / 4
+    assert copied_rows(train, fake, tolerance=0.11) == 3 / 4
+
+
+def test_copied_share_of_lines_and_of_rows() -> None:
+    assert copied_share(["anna", "bert"], ["anna", "anna", "bertha", "carl"]) == 2 / 4
+    assert copied_share([(1, "a")], [(1, "a"), (1, "b")]) == 1 / 2
+    with pytest.raises(ValueError, match="no samples"):
+        copied_share(["anna"], [])

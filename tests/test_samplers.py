@@ -1,0 +1,213 @@
+"""Samplers with the exact denoiser of a known distribution, so that their error is their own and its order measured.
+
+In one dimension the probability-flow ODE moves quantiles to quantiles, so the exact end of every trajectory is known
+in closed form: x₀ = F₀⁻¹(F_t(x_t)), whatever the path.
+"""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from scipy.stats import norm
+
+from sansheng.paths import EDM, PATHS, Rectified
+from sansheng.samplers import SAMPLERS, ancestral, dpmpp_2m, euler, evaluations, heun
+
+ALL_PATHS = pytest.mark.parametrize("path", [kind() for kind in PATHS.values()], ids=list(PATHS))
+DETERMINISTIC = pytest.mark.parametrize("sampler", [euler, heun, dpmpp_2m])
+WEIGHTS = torch.tensor([0.3, 0.7], dtype=torch.float64)
+MEANS = torch.tensor([-1.0, 0.8], dtype=torch.float64)
+WIDTHS = torch.tensor([0.6, 0.4], dtype=torch.float64)
+
+
+def gen(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def mixture_denoiser(path):
+    """E[x | x_t] of the mixture of Gaussians above."""
+
+    def denoise(x_t, t):
+        alpha, sigma = path.alpha(t), path.sigma(t)
+        v = alpha**2 * WIDTHS**2 + sigma**2
+        miss = x_t[..., None] - alpha * MEANS
+        share = (WEIGHTS.log() - 0.5 * v.log() - 0.5 * miss**2 / v).softmax(-1)
+        return (share * (MEANS + alpha * WIDTHS**2 / v * miss)).sum(-1)
+
+    return denoise
+
+
+def cdf(x, alpha, sigma):
+    """F_t of the mixture along a path."""
+    w, m, s = (a.numpy() for a in (WEIGHTS, MEANS, WIDTHS))
+    return (w * norm.cdf((x[..., None] - alpha * m) / np.sqrt((alpha * s) ** 2 + sigma**2))).sum(-1)
+
+
+def exact_end(path, times, x_t):
+    """F_s⁻¹(F_t(x_t)) for the first and the last of `times`, by bisection."""
+    (alpha_t, alpha_s), (sigma_t, sigma_s) = path.alpha(times[[0, -1]]).tolist(), path.sigma(times[[0, -1]]).tolist()
+    target = cdf(x_t.numpy(), alpha_t, sigma_t)
+    low, high = np.full_like(target, -50.0), np.full_like(target, 50.0)
+    for _ in range(80):
+        middle = (low + high) / 2
+        below = cdf(middle, alpha_s, sigma_s) < target
+        low, high = np.where(below, middle, low), np.where(below, high, middle)
+    return torch.from_numpy((low + high) / 2)
+
+
+def start_of(path, t):
+    """Points from about the 5 % to the 95 % quantile of x_t."""
+    mean = (path.alpha(t) * (WEIGHTS * MEANS).sum()).item()
+    spread = math.sqrt(path.alpha(t).item() ** 2 + path.sigma(t).item() ** 2)
+    return mean + spread * torch.linspace(-1.6, 1.6, 33, dtype=torch.float64)[:, None]
+
+
+def even_in_log_noise(path, steps):
+    """Times at which ln(σ/α) falls evenly from 3 to −3."""
+    return path.time(torch.linspace(3, -3, steps + 1, dtype=torch.float64))
+
+
+def own_times(path, steps):
+    return path.times(steps).double()
+
+
+def error(sampler, path, times):
+    x = start_of(path, times[0])
+    end = sampler(mixture_denoiser(path), path, x, times, gen())
+    return (end - exact_end(path, times, x)).square().mean().sqrt().item()
+
+
+def order(sampler, path, grid, steps=64):
+    """The slope of ln(error) over ln(1/steps), from two doublings."""
+    return math.log2(error(sampler, path, grid(path, steps)) / error(sampler, path, grid(path, 4 * steps))) / 2
+
+
+@ALL_PATHS
+def test_euler_is_of_first_order(path):
+    assert order(euler, path, even_in_log_noise) == pytest.approx(1, abs=0.1)
+
+
+@ALL_PATHS
+@pytest.mark.parametrize("sampler", [heun, dpmpp_2m])
+def test_second_order_samplers_are(path, sampler):
+    assert order(sampler, path, even_in_log_noise) == pytest.approx(2, abs=0.15)
+
+
+@pytest.mark.parametrize("name", ["rectified", "cosine", "edm"])
+def test_order_holds_all_the_way_from_noise_to_data(name):
+    """Not for vp, whose σ starts as √t: even times near 0 leave a last step of order 1 to every sampler."""
+    path = PATHS[name]()
+    assert order(euler, path, own_times) == pytest.approx(1, abs=0.1)
+    assert order(heun, path, own_times) == pytest.approx(2, abs=0.1)
+
+
+@ALL_PATHS
+@pytest.mark.parametrize("sampler", [heun, dpmpp_2m])
+def test_higher_order_pays_all_the_way(path, sampler):
+    """Less error than Euler at the same number of evaluations."""
+    calls = 64
+    steps = calls // 2 if sampler is heun else calls
+    assert error(sampler, path, own_times(path, steps)) < error(euler, path, own_times(path, calls)) / 2
+
+
+@ALL_PATHS
+@DETERMINISTIC
+def test_point_data_is_reached_exactly(path, sampler):
+    point = torch.tensor([[0.3, -0.7]])
+    x = path.sigma(torch.ones(())) * torch.randn(5, 2, generator=gen())
+    end = sampler(lambda x_t, t: point.expand_as(x_t), path, x, path.times(4), gen())
+    torch.testing.assert_close(end, point.expand(5, 2), atol=1e-5, rtol=0)
+
+
+@ALL_PATHS
+def test_ancestral_ends_at_point_data(path):
+    point = torch.tensor([[0.3, -0.7]])
+    x = path.sigma(torch.ones(())) * torch.randn(5, 2, generator=gen())
+    end = ancestral(lambda x_t, t: point.expand_as(x_t), path, x, path.times(4), gen())
+    torch.testing.assert_close(end, point.expand(5, 2), atol=1e-5, rtol=0)
+
+
+@ALL_PATHS
+def test_ancestral_gives_the_right_mean_and_variance(path):
+    n, steps = 20_000, 200
+    times = path.times(steps).double()
+    x = path.sigma(times[0]) * torch.randn(n, 1, generator=gen(1), dtype=torch.float64)
+    end = ancestral(mixture_denoiser(path), path, x, times, gen(2))
+    mean = (WEIGHTS * MEANS).sum().item()
+    variance = (WEIGHTS * (WIDTHS**2 + MEANS**2)).sum().item() - mean**2
+    assert end.mean().item() == pytest.approx(mean, abs=0.03)
+    assert end.var().item() == pytest.approx(variance, rel=0.06)
+
+
+@ALL_PATHS
+def test_ancestral_step_draws_from_the_posterior_of_bayes(path):
+    """q(x_s | x_t, x): prior N(α_s x, σ_s²) times likelihood N(x_t; r x_s, σ_t² − r² σ_s²)."""
+    n, clean = 100_000, 0.8
+    t, s = torch.tensor(0.6, dtype=torch.float64), torch.tensor(0.45, dtype=torch.float64)
+    x_t = path.alpha(t) * clean + path.sigma(t) * 0.5
+    r = path.alpha(t) / path.alpha(s)
+    v = path.sigma(t) ** 2 - r**2 * path.sigma(s) ** 2
+    variance = 1 / (1 / path.sigma(s) ** 2 + r**2 / v)
+    mean = variance * (path.alpha(s) * clean / path.sigma(s) ** 2 + r * x_t / v)
+    x = ancestral(
+        lambda x_t, t: torch.full_like(x_t, clean), path, x_t.expand(n, 1).clone(), torch.stack([t, s]), gen()
+    )
+    assert abs(x.mean() - mean) < 5 * (variance / n).sqrt()
+    assert x.var().item() == pytest.approx(variance.item(), rel=5 * math.sqrt(2 / n))
+
+
+def test_euler_on_the_straight_path_follows_the_velocity():
+    x = torch.randn(6, 3, generator=gen())
+    t, s = torch.tensor(0.7), torch.tensor(0.5)
+    velocity = (x - x.tanh()) / t
+    end = euler(lambda x_t, t: x_t.tanh(), Rectified(), x, torch.stack([t, s]), gen())
+    torch.testing.assert_close(end, x + (s - t) * velocity)
+
+
+def test_heun_on_the_edm_path_is_the_algorithm_of_karras():
+    """Karras 2022, alg. 1: d = (x − D)/σ, averaged over both ends of a step."""
+    path = EDM()
+    times = path.times(6).double()
+    denoise = mixture_denoiser(path)
+    x = expected = start_of(path, times[0])
+    sigmas = path.sigma(times)
+    for i in range(6):
+        d = (expected - denoise(expected, times[i])) / sigmas[i]
+        following = expected + (sigmas[i + 1] - sigmas[i]) * d
+        if sigmas[i + 1] > 0:
+            d2 = (following - denoise(following, times[i + 1])) / sigmas[i + 1]
+            following = expected + (sigmas[i + 1] - sigmas[i]) * (d + d2) / 2
+        expected = following
+    torch.testing.assert_close(heun(denoise, path, x, times, gen()), expected)
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+@pytest.mark.parametrize("steps", [1, 2, 9])
+def test_evaluations_are_counted_right(name, steps):
+    calls = []
+
+    def denoise(x_t, t):
+        calls.append(t.item())
+        return 0.5 * x_t
+
+    SAMPLERS[name](denoise, Rectified(), torch.ones(1, 1), Rectified().times(steps), gen())
+    assert len(calls) == evaluations(name, steps)
+    assert min(calls) > 0  # never at σ = 0, where ẑ = (x_t − α D)/σ is not defined
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_samplers_are_functions_of_their_arguments(name):
+    path = Rectified()
+    x = torch.randn(3, 2, generator=gen())
+
+    def run(seed):
+        return SAMPLERS[name](lambda x_t, t: 0.5 * x_t, path, x.clone(), path.times(5), gen(seed))
+
+    assert torch.equal(run(1), run(1))
+    assert torch.equal(run(1), run(2)) == (SAMPLERS[name] is not ancestral)
+
+
+def test_names_of_the_field_are_the_same_samplers():
+    assert SAMPLERS["ddim"] is SAMPLERS["euler"]
+    assert SAMPLERS["ddpm"] is SAMPLERS["ancestral"]
