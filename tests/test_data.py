@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -40,6 +40,7 @@ def learned(data: Data) -> tuple[object, dict[str, list[float]]]:
 # -- the split ---------------------------------------------------------------------------------------------
 
 
+@settings(max_examples=50, deadline=None)
 @given(st.integers(2, 300), st.integers(0, 5))
 def test_every_example_is_on_one_side_of_the_split(n, seed):
     train, test = split(Source(Records([f"{i}" for i in range(n)])), seed)
@@ -222,6 +223,7 @@ def places(batches: Batches, step: int) -> list[int]:
     return batches(step).x[:, 0].int().tolist()
 
 
+@settings(max_examples=50, deadline=None)
 @given(st.integers(1, 40), st.integers(1, 50), st.integers(0, 3), st.integers(0, 200), st.integers(0, 2))
 def test_a_batch_is_a_pure_function_of_seed_step_and_rank(n, size, seed, step, rank):
     asked_once = batch(numbered(n), seed=seed, step=step, size=size, rank=rank)
@@ -233,6 +235,7 @@ def test_a_batch_is_a_pure_function_of_seed_step_and_rank(n, size, seed, step, r
     assert torch.equal(asked_once.condition, 10 * asked_once.x)
 
 
+@settings(max_examples=50, deadline=None)
 @given(st.integers(1, 40), st.integers(1, 40))
 def test_an_epoch_holds_every_example_at_most_once_and_all_if_they_fill_its_batches(n, size):
     batches, steps = Batches(numbered(n), seed=0, size=min(size, n)), n // min(size, n)

@@ -34,14 +34,6 @@ def duration(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
 
 
-def count(number: float) -> str:
-    """``999``, ``250k``, ``1.2M``: a number of parameters, as ``--parameters`` reads it."""
-    for size, letter in ((1e6, "M"), (1e3, "k")):
-        if number >= size:
-            return f"{number / size:.3g}{letter}"
-    return f"{number:g}"
-
-
 def losses(values: Mapping[str, float]) -> str:
     """Named losses in a line; those called ``…/loss`` if there are any, and never more than a few."""
     named = {k: v for k, v in values.items() if k.endswith("/loss")} or dict(values)
@@ -175,14 +167,14 @@ def print_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     _output().print(table)
 
 
-def print_pairs(lines: Iterable[tuple[str, str]], *, stderr: bool = False) -> None:
+def print_pairs(lines: Iterable[tuple[str, str]]) -> None:
     """(name, description) lines, the descriptions under one another."""
     table = Table(box=None, pad_edge=False, show_header=False)
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
     for name, text in lines:
         table.add_row(escape(name), escape(text))
-    (Console(stderr=True, highlight=False) if stderr else _output()).print(table)
+    _output().print(table)
 
 
 def _output() -> Console:

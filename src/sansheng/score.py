@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from scipy import stats
+from threadpoolctl import threadpool_limits
 
 from sansheng import builtin
 from sansheng.codecs.base import Records
@@ -61,7 +62,8 @@ class Scorer:
         if self.headline in extra:
             return extra[self.headline]
         drawn, share = self.features(records.values), min(0.5, 1000 / len(records))
-        near = subsample_interval(frechet, self.train[:LIMIT], drawn, generator=generator, rounds=20, share=share)
+        with threadpool_limits(1):  # small products, which threads slow down
+            near = subsample_interval(frechet, self.train[:LIMIT], drawn, generator=generator, rounds=20, share=share)
         return make_score(near, len(drawn), "lower", "squared feature units")
 
     def symptoms(self, records: Records) -> list[str]:

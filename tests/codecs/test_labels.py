@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sansheng.codecs.labels import Conditions, Levels, Number, means, summarise
@@ -20,6 +20,7 @@ LABELS = st.one_of(
 )
 
 
+@settings(max_examples=50, deadline=None)
 @given(LABELS)
 def test_labels_come_back_in_their_dtype_even_through_json(column):
     fitted = Conditions.fit({"label": column}, ["label"])

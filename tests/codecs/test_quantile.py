@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 from scipy.special import ndtri
@@ -31,6 +31,7 @@ def through_float32(quantile: Quantile, values: np.ndarray, rng: np.random.Gener
     return quantile.decode(quantile.encode(values, rng).astype(np.float32).astype(np.float64))
 
 
+@settings(max_examples=50, deadline=None)
 @given(numbers.filter(lambda v: len(np.unique(v)) > 1))
 def test_training_numbers_come_back_exactly(values):
     quantile = Quantile.fit(values)
@@ -38,6 +39,7 @@ def test_training_numbers_come_back_exactly(values):
         np.testing.assert_array_equal(through_float32(quantile, values, generator), values)
 
 
+@settings(max_examples=50, deadline=None)
 @given(numbers.filter(lambda v: len(np.unique(v)) > 1), st.lists(st.floats(-40, 40), min_size=1).map(np.array))
 def test_decoded_numbers_lie_in_the_range_seen_and_keep_their_order(values, z):
     decoded = Quantile.fit(values).decode(np.sort(z))
@@ -46,6 +48,7 @@ def test_decoded_numbers_lie_in_the_range_seen_and_keep_their_order(values, z):
     assert (np.diff(decoded) >= 0).all()
 
 
+@settings(max_examples=50, deadline=None)
 @given(numbers.filter(lambda v: len(np.unique(v)) > 1), numbers)
 def test_any_number_has_a_place_between_the_edges_and_order_is_kept(values, others):
     quantile = Quantile.fit(values)
@@ -104,6 +107,7 @@ def test_many_numbers_are_kept_as_few_points(rng):
     assert np.abs(through_float32(quantile, values, None) - values).max() < 0.01 * np.ptp(values)
 
 
+@settings(max_examples=50, deadline=None)
 @given(numbers.filter(lambda v: len(np.unique(v)) > 1))
 def test_it_is_restored_from_json_and_arrays(values):
     quantile = Quantile.fit(values)
@@ -119,6 +123,7 @@ def test_decimals(values, decimals):
     assert decimals_of(np.array(values)) == decimals
 
 
+@settings(max_examples=50, deadline=None)
 @given(st.integers(-(10**6), 10**6), st.sampled_from(list(DECIMALS)))
 def test_decimals_hold_what_was_written_with_so_many(number, decimals):
     found = decimals_of(np.array([float(f"{number}e{-decimals}")]))
@@ -126,6 +131,7 @@ def test_decimals_hold_what_was_written_with_so_many(number, decimals):
     assert found <= decimals
 
 
+@settings(max_examples=50, deadline=None)
 @given(numbers.map(np.unique), numbers)
 def test_nearest_is_nearest(values, others):
     with np.errstate(over="ignore"):

@@ -87,7 +87,7 @@ def assert_same(found: pd.DataFrame, expected: pd.DataFrame) -> None:
 # -- any table ---------------------------------------------------------------------------------------------
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(frames())
 def test_every_table_comes_back_exactly(frame):
     codec = fit(frame)
@@ -98,7 +98,7 @@ def test_every_table_comes_back_exactly(frame):
         assert_same(codec.decode(encoded.x).values, frame)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(frames())
 def test_any_valid_example_is_a_valid_row(frame):
     codec = fit(frame)

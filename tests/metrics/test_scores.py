@@ -64,7 +64,7 @@ def test_same_generator_same_scores() -> None:
     assert once == again
 
 
-@pytest.mark.parametrize("sizes", [(12, 4, 12), (12, 2000, 2000), (300, 5, 40)])
+@pytest.mark.parametrize("sizes", [(12, 4, 12), (12, 5000, 5000), (300, 5, 40)])
 def test_few_rows_of_any_kind_are_enough(sizes: tuple[int, int, int]) -> None:
     train, held_out, fake = (rng(i).standard_normal((n, 2)) for i, n in enumerate(sizes))
     assert inside(score_features(train, held_out, fake, generator=rng()))

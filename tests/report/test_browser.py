@@ -6,13 +6,15 @@ import io
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
-from .example import example_page
 from PIL import Image
 
 from sansheng.report import render
+
+from .example import example_page
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 if BROWSER is None:
@@ -22,9 +24,9 @@ from playwright.sync_api import Browser, sync_playwright  # noqa: E402
 
 FORMS = {
     "digits": {"seeds": 1},
-    "presets": {"seeds": 1, "presets": ("default", "survey")},
     "table": {"seeds": 1, "form": "table"},
     "names": {"seeds": 1, "form": "lines"},
+    "long": {"seeds": 1, "presets": ("default", "a_preset_whose_name_does_not_end_" * 3)},
 }
 
 
@@ -47,9 +49,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.mark.parametrize("width", [400, 1200])
 @pytest.mark.parametrize("name", FORMS)
-def test_nothing_is_wider_than_the_window(
-    browser: Browser, files: dict[str, Path], name: str, width: int
-) -> None:
+def test_nothing_is_wider_than_the_window(browser: Browser, files: dict[str, Path], name: str, width: int) -> None:
     view = browser.new_page(viewport={"width": width, "height": 900})
     view.goto(files[name].as_uri())
     assert view.evaluate("document.documentElement.scrollWidth") <= width
@@ -73,7 +73,7 @@ def test_nothing_is_fetched_and_nothing_is_broken(browser: Browser, files: dict[
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_the_picture_is_not_blank_and_follows_the_scheme(
-    browser: Browser, files: dict[str, Path], scheme: str
+    browser: Browser, files: dict[str, Path], scheme: Literal["light", "dark"]
 ) -> None:
     view = browser.new_page(viewport={"width": 1200, "height": 900}, color_scheme=scheme)
     view.goto(files["digits"].as_uri())

@@ -10,10 +10,11 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
-from .example import example_page, png
 
 from sansheng.report import CostCurve, Curve, HealthNote, Page, Panel, Row, ScoreCell, render
 from sansheng.report.explanations import METRICS, explain
+
+from .example import example_page, png
 
 SECTIONS = [
     "summary",
@@ -114,7 +115,7 @@ def test_every_picture_has_words(example: str) -> None:
     reader = read(example)
     pictures = [attrs.get("alt") for tag, attrs in reader.tags if tag == "img"]
     charts = [attrs.get("aria-label") for tag, attrs in reader.tags if tag == "svg"]
-    assert len(pictures) == 5
+    assert len(pictures) == 6
     assert len(charts) > 10
     assert all(pictures)
     assert all(charts)
@@ -142,7 +143,34 @@ def test_whatever_a_person_named_is_escaped() -> None:
 
 def test_real_data_come_first_among_samples(example: str) -> None:
     captions = re.findall(r'<figure class="panel (\w+)"', example)
-    assert captions == ["reference"] + ["family"] * 4
+    assert captions == ["reference"] * 2 + ["family"] * 4
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("held-out data", "no model saw"),
+        ("training data replayed", "nothing new"),
+        ("columns independent", "no relation between them"),
+        ("another model", "not a model"),
+    ],
+)
+def test_every_reference_says_what_it_is_for(name: str, words: str) -> None:
+    rows = [Row(name, "reference", {"recall": ScoreCell(0.5, 0.4, 0.6, 9, "higher")})]
+    assert words in read(render(Page("t", [], [], "1 s", 1, rows))).text
+
+
+def test_numbers_read_from_a_file_as_text_stand_to_the_right() -> None:
+    panel = Panel("held-out data", "reference", (["age", "job"], [["39", "clerk"], ["-1.5e3", ""], ["", "12a"]]))
+    text = render(Page("t", [], [], "1 s", 1, [], [panel]))
+    assert '<th class="number">age</th><th>job</th>' in text
+    assert text.count("missing</span>") == 2
+
+
+@pytest.mark.parametrize(("panels", "columns"), [(1, 1), (5, 5), (6, 6), (7, 4), (10, 5), (13, 5)])
+def test_panels_stand_in_rows_of_like_length(panels: int, columns: int) -> None:
+    page = Page("t", [], [], "1 s", 1, [], [Panel(str(i), "family", ["a"]) for i in range(panels)])
+    assert f"--columns:{columns};" in render(page)
 
 
 def test_a_missing_value_of_a_table_is_said() -> None:

@@ -64,6 +64,24 @@ def test_a_win_is_significant_exactly_when_no_interval_overlaps() -> None:
     assert tied.sentence.endswith("tied.")
 
 
+def test_without_any_interval_nothing_is_called() -> None:
+    bare = [ScoreCell(value, None, None, 100, "higher") for value in (25, 24)]
+    summary = summarise(page([family("a", modes=bare[0]), family("b", modes=bare[1])]))
+    assert (summary.winners[0].name, summary.winners[0].significant, summary.winners[0].tied) == ("a", False, ())
+    assert "no interval is known: not called" in summary.winners[0].sentence
+    assert "Not called, because no interval is known: modes covered." in summary.sentences
+
+
+def test_a_first_place_that_no_interval_supports_is_called_a_tie() -> None:
+    rows = [family("a", x=low(1), y=low(1)), family("b", x=low(1.1), y=low(1.1))]
+    assert summarise(page(rows)).sentences[0].endswith("on none of 2 metrics: call it a tie.")
+
+
+def test_a_clear_win_is_said_with_its_size() -> None:
+    rows = [family("a", recall=high(0.8)), family("b", recall=high(0.5))]
+    assert any("recall (60 % higher than b)" in sentence for sentence in summarise(page(rows)).sentences)
+
+
 def test_a_wide_interval_of_the_third_also_ties() -> None:
     rows = [family("a", x=high(0.9)), family("b", x=high(0.6)), family("c", x=high(0.5, half=0.4))]
     winner = summarise(page(rows)).winners[0]

@@ -13,7 +13,7 @@ import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
-from cyclopts.exceptions import CycloptsError, UnknownOptionError, UnusedCliTokensError
+from cyclopts.exceptions import CycloptsError, MissingArgumentError, UnknownOptionError, UnusedCliTokensError
 
 from sansheng.cli.commands import app
 
@@ -97,4 +97,6 @@ def _usage(error: CycloptsError) -> str:
     if isinstance(error, UnknownOptionError):
         options = sorted({a.name for a in error.argument_collection if a.parse and a.name.startswith("-")})
         return f"{text} Valid: {', '.join(options)}"
+    if isinstance(error, MissingArgumentError) and error.argument and error.argument.parameter.help:
+        text = f"{text} {error.argument.name}: {error.argument.parameter.help}"
     return f"{text} See: {shlex.join(['sansheng', *(error.command_chain or ()), '--help'])}"

@@ -114,7 +114,7 @@ def train(
         trained = run_training(data, **_spelled(limit), **choices, out=out, force=force, observe=observe)
         if smoke:
             trained.evaluate(SMOKE_SAMPLES, observe=observe)
-        observe(Event("note", f"draw from it: {shlex.join(['sansheng', 'sample', str(trained.path), '-n', '100'])}"))
+    observe(Event("note", f"draw from it: {shlex.join(['sansheng', 'sample', str(trained.path), '-n', '100'])}"))
     print(trained.path)
 
 

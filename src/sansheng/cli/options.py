@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from cyclopts import Parameter
 
@@ -19,9 +19,9 @@ SMOKE_STEPS = 2
 MOST_PARAMETERS = 1e10
 
 
-def option(text: str, *names: str, **more: Any) -> Parameter:
-    """An option with its help; `more` as in `cyclopts.Parameter`."""
-    return Parameter(names or None, help=text, negative=(), **more)
+def option(text: str, *names: str, metavar: str | None = None, show_default: bool | None = None) -> Parameter:
+    """An option with its help. metavar: what its value is called there."""
+    return Parameter(names or None, help=text, metavar=metavar, show_default=show_default, negative=())
 
 
 def flag(text: str, *names: str) -> Parameter:

@@ -99,7 +99,7 @@ def train_network(
     return network.eval()
 
 
-def step_count(n: int, work: float, max_steps: int | None) -> int:
+def step_count(n: int, work: int, max_steps: int | None) -> int:
     """Steps for `n` examples of `work` multiply-adds each: 20 passes, less if that is too much, but at least 150."""
     examples = min(EPOCHS * n, WORK / work)
     steps = max(FEWEST_STEPS, math.ceil(examples / BATCH))

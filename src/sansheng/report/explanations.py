@@ -129,6 +129,26 @@ METRICS: dict[str, Explanation] = {
 }
 
 
+REFERENCES = {
+    "held-out": "Real examples that no model saw: about the best that a model can be expected to score.",
+    "training": (
+        "The training examples themselves, handed in as samples: perfect likeness and nothing new. "
+        "Where this row is best, a model can score well by copying."
+    ),
+    "column": (
+        "Training rows with each column shuffled on its own: every column right by itself, no relation between them. "
+        "Where this row is good, the metric does not see relations."
+    ),
+}
+"""A word in the name of a reference -> what the reference is for."""
+
+
+def explain_reference(name: str) -> str:
+    """What a row of real data is there for."""
+    found = (text for word, text in REFERENCES.items() if word in name.lower())
+    return next(found, "Real data, shown to compare with; not a model.")
+
+
 def explain(metric: str) -> Explanation:
     """The explanation of a metric; for one that is not listed, a title made from its name and no text."""
     if metric in METRICS:

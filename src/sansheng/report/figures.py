@@ -76,7 +76,7 @@ def cost_chart(lines: Sequence[Line], label: str, *, octaves: bool, alt: str) ->
 
     octaves: put the ticks at powers of two (evaluations) instead of powers of ten (seconds).
     """
-    figure, axes = _canvas(width=500, height=280, left=46, bottom=40)
+    figure, axes = _canvas(width=400, height=235, left=42, bottom=40)
     for line in lines:
         _cost_line(axes, line)
     axes.set_xscale("log", base=2 if octaves else 10)

@@ -61,6 +61,10 @@ class ScoreCell:
         (low, high), (other_low, other_high) = self.interval, other.interval
         return low <= other_high and other_low <= high
 
+    def apart(self, other: ScoreCell) -> bool:
+        """True if the intervals do not overlap; never where neither score has one."""
+        return not self.overlaps(other) and (self.has_interval or other.has_interval)
+
     def beats(self, other: ScoreCell) -> bool:
         """True if this value is strictly better; the intervals are not asked."""
         return self.value < other.value if self.better == "lower" else self.value > other.value

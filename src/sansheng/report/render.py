@@ -6,6 +6,7 @@ The one constraint: this file only arranges; verdicts are `summary`'s, pictures 
 from __future__ import annotations
 
 import base64
+import re
 import struct
 from collections.abc import Mapping
 from typing import Any
@@ -14,11 +15,12 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from sansheng.report import charts, numbers
-from sansheng.report.explanations import explain
+from sansheng.report.explanations import explain, explain_reference
 from sansheng.report.marks import Mark, marks
 from sansheng.report.page import Page, Panel, ScoreCell
 from sansheng.report.summary import Summary, difference, listed, ranked_table, summarise, unit_text
 
+NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 ARROWS = {"lower": "↓", "higher": "↑"}
 LEVELS = {"failed": "✕", "warning": "!", "ok": "✓"}
 """Level of a health note -> its sign, worst first."""
@@ -47,14 +49,16 @@ def _context(page: Page) -> dict[str, Any]:
     return {
         "page": page,
         "summary": summary,
-        "verdict": page.verdict or summary.sentences[0],
-        "sentences": summary.sentences if page.verdict else summary.sentences[1:],
+        "verdict": _joined(page.verdict or summary.sentences[0]),
+        "sentences": [_joined(text) for text in (summary.sentences if page.verdict else summary.sentences[1:])],
         "ranked": ranked_table(page),
         "winners": _winners(page, summary),
         "marks": looks,
         "panels": _panels(page),
+        "columns": _columns,
         "scores": _scores(page, summary),
         "footnotes": list(dict.fromkeys(summary.footnotes.values())),
+        "references": [(row.name, explain_reference(row.name)) for row in page.references],
         "intervals": charts.interval_charts(page, looks),
         "costs": charts.cost_charts(page, looks),
         "cost_names": list(dict.fromkeys(curve.name for curve in page.cost_curves)),
@@ -76,6 +80,11 @@ def swatch(mark: Mark) -> Markup:
     return Markup('<span class="mark" style="color:var(--{})" aria-hidden="true">{}</span>').format(
         mark.css, mark.symbol
     )
+
+
+def _joined(sentence: str) -> str:
+    """No line ends between a number and its per cent."""
+    return sentence.replace(" %", "\N{NO-BREAK SPACE}%")
 
 
 # -- summary and scores ------------------------------------------------------------------------------------
@@ -123,13 +132,14 @@ def _scores(page: Page, summary: Summary) -> list[dict[str, Any]]:
 
 
 def _cell(name: str, metric: str, cell: ScoreCell | None, summary: Summary) -> dict[str, str]:
-    """The texts of one score and whether it is the best, tied with the best, or neither."""
+    """The texts of one score and whether it won, is the best value, is tied with the best, or none of these."""
     winner = summary.winner(metric)
     if cell is None:
         return {"value": numbers.DASH, "interval": "", "class": "missing"}
     kind = ""
     if winner is not None and winner.runner_up is not None:
-        kind = "best" if winner.name == name else "tied" if name in winner.tied else ""
+        best = "won" if winner.significant else "best tied" if winner.tied else "best"
+        kind = best if winner.name == name else "tied" if name in winner.tied else ""
     return {"value": numbers.value_text(cell), "interval": numbers.interval_text(cell), "class": kind}
 
 
@@ -153,6 +163,11 @@ def _panels(page: Page) -> dict[str, list[dict[str, Any]]]:
     return groups
 
 
+def _columns(panels: int) -> int:
+    """How many panels stand beside each other where there is room: all up to six, then in rows of like length."""
+    return -(-panels // -(-panels // 6))
+
+
 def _panel(panel: Panel) -> dict[str, Any]:
     content: Any = panel.content
     if panel.form == "image":
@@ -160,7 +175,9 @@ def _panel(panel: Panel) -> dict[str, Any]:
         source = f"data:image/png;base64,{base64.b64encode(content).decode()}"
         return {"name": panel.name, "kind": panel.kind, "source": source, "width": width, "height": height}
     if panel.form == "lines":
-        return {"name": panel.name, "kind": panel.kind, "lines": [str(line) for line in content]}
+        lines = [str(line) for line in content]
+        longest = max(map(len, lines), default=0)
+        return {"name": panel.name, "kind": panel.kind, "lines": lines, "longest": longest}
     columns, rows = content
     cells = [[_value(value) for value in row] for row in rows]
     numeric = [all(_is_number(row[i]) for row in rows if i < len(row)) for i in range(len(columns))]
@@ -168,13 +185,16 @@ def _panel(panel: Panel) -> dict[str, Any]:
 
 
 def _value(value: Any) -> str | None:
-    """A cell of a person's table; None where the value is missing."""
-    if value is None or value != value:
+    """A cell of a person's table; None where the value is missing (in a CSV file: empty)."""
+    if value is None or value != value or value == "":
         return None
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
 def _is_number(value: Any) -> bool:
+    """True for numbers, for their text, and for a missing value, which does not say otherwise."""
+    if isinstance(value, str):
+        return not value or NUMBER.fullmatch(value) is not None
     return value is None or (isinstance(value, int | float) and not isinstance(value, bool))
 
 

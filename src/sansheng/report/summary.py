@@ -19,7 +19,7 @@ class Winner:
     """The best family on one metric.
 
     margin: |best − next| / |next|, or None where there is no next family or it scores 0.
-    significant: no other family's interval overlaps the winner's.
+    significant: the interval of every other family is apart from the winner's; False where neither has one.
     tied: the families whose interval does overlap, in the order of their values.
     """
 
@@ -134,11 +134,14 @@ def _winner(metric: str, cells: dict[str, ScoreCell]) -> Winner:
     margin = None
     if runner_up is not None and cells[runner_up].value != 0:
         margin = abs(cells[best].value - cells[runner_up].value) / abs(cells[runner_up].value)
-    sentence = _sentence(metric, best, runner_up, tied, cells)
-    return Winner(metric, best, cells[best], runner_up, margin, bool(others) and not tied, tied, sentence)
+    won = bool(others) and all(cells[name].apart(cells[best]) for name in others)
+    sentence = _sentence(metric, best, runner_up, tied, cells, won=won)
+    return Winner(metric, best, cells[best], runner_up, margin, won, tied, sentence)
 
 
-def _sentence(metric: str, best: str, runner_up: str | None, tied: tuple[str, ...], cells: dict[str, ScoreCell]) -> str:
+def _sentence(
+    metric: str, best: str, runner_up: str | None, tied: tuple[str, ...], cells: dict[str, ScoreCell], *, won: bool
+) -> str:
     title, cell = explain(metric).title, cells[best]
     score = f"{value_text(cell)}{unit_text(cell.unit)}"
     if runner_up is None:
@@ -147,6 +150,8 @@ def _sentence(metric: str, best: str, runner_up: str | None, tied: tuple[str, ..
         lead = f"{title}: {best} has the best value, {score}, but its 95 % interval overlaps that of {listed(tied)}"
         return f"{lead}: tied."
     gap = difference(cell, cells[runner_up])
+    if not won:
+        return f"{title}: {best} has the best value, {score}, {gap} {runner_up}, but no interval is known: not called."
     return f"{title}: {best} wins at {score}, {gap} {runner_up}, and the 95 % intervals do not overlap."
 
 
@@ -175,23 +180,43 @@ def _overall(page: Page, ranking: list[tuple[str, float]], winners: list[Winner]
     level = [name for name, other in rest if other == mean]
     ahead = f", ahead of {rest[0][0]} ({fixed(rest[0][1], 1)})" if rest and not level else ""
     place = f"{listed([first, *level])}, level, each" if level else f"{first},"
-    head = f"First overall: {place} with a mean rank of {fixed(mean, 1)} over {_metrics(len(_ranks_of(page, first)))}{ahead}"
+    head = f"First overall: {place} with a mean rank of {fixed(mean, 1)}"
+    head = f"{head} over {_metrics(len(_ranks_of(page, first)))}{ahead}"
     sentences = [f"{head}; {_apart(page, first, rest[0][0])}." if rest else f"{head}."]
+    return [*sentences, *_wins(page, ranking, contested), *_ties(contested)]
+
+
+def _wins(page: Page, ranking: list[tuple[str, float]], contested: list[Winner]) -> list[str]:
+    """For each family what it clearly wins, and by how much."""
+    sentences = []
     for name, _ in ranking:
-        won = [explain(w.metric).in_sentence for w in contested if w.name == name and w.significant]
+        won = [
+            f"{explain(w.metric).in_sentence} ({difference(w.cell, page.cells(w.metric)[w.runner_up])} {w.runner_up})"
+            for w in contested
+            if w.name == name and w.significant and w.runner_up is not None
+        ]
         if won:
             sentences.append(f"Clear wins for {name}, no other family's 95 % interval overlapping: {listed(won)}.")
-    tied = [explain(w.metric).in_sentence for w in contested if not w.significant]
-    if tied:
-        sentences.append(f"Tied, because the intervals of the best overlap: {listed(tied)}.")
     return sentences
 
 
+def _ties(contested: list[Winner]) -> list[str]:
+    tied = [explain(w.metric).in_sentence for w in contested if w.tied]
+    unsure = [explain(w.metric).in_sentence for w in contested if not w.tied and not w.significant]
+    sentences = [f"Tied, because the intervals of the best overlap: {listed(tied)}."] if tied else []
+    return sentences + ([f"Not called, because no interval is known: {listed(unsure)}."] if unsure else [])
+
+
 def _apart(page: Page, first: str, second: str) -> str:
-    """On how many metrics the intervals tell the two best families apart, whichever way."""
+    """On how many metrics the intervals tell the two best families apart, and for whom."""
     pairs = [(cells[first], cells[second]) for m in page.metrics if {first, second} <= (cells := page.cells(m)).keys()]
-    apart = sum(not mine.overlaps(other) for mine, other in pairs)
-    return f"the 95 % intervals tell the two apart on {apart} of {_metrics(len(pairs))}"
+    apart = [mine.beats(other) for mine, other in pairs if mine.apart(other)]
+    if not apart:
+        return f"but the 95 % intervals tell the two apart on none of {_metrics(len(pairs))}: call it a tie"
+    whom = f"{sum(apart)} for {first}, {len(apart) - sum(apart)} for {second}"
+    if all(apart) or not any(apart):
+        whom = f"in favour of {first if apart[0] else second}"
+    return f"the 95 % intervals tell the two apart on {len(apart)} of {_metrics(len(pairs))} ({whom})"
 
 
 def _cautions(page: Page, ranking: list[tuple[str, float]]) -> list[str]:

@@ -1,0 +1,141 @@
+"""A comparison: same conditions, reference rows that behave as they must, files that say what happened."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sansheng.compare import Comparison, compare
+from sansheng.data import open_data
+from sansheng.score import fit_scorer, independent_columns
+from small import make
+
+ARGUMENTS = {"parameters": 3000, "steps": 3, "seeds": 2}
+
+
+def run(source: object, out: Path, **more: object) -> Comparison:
+    return compare(source, out=out, **{**ARGUMENTS, **more})  # pyright: ignore
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory: pytest.TempPathFactory) -> Comparison:
+    return run(make("table", 160), tmp_path_factory.mktemp("table") / "all")
+
+
+def test_every_family_and_reference_has_its_row(table: Comparison) -> None:
+    written = json.loads(table.scores.read_text())
+    rows = {row["name"]: row for row in written["rows"]}
+    assert list(rows) == [
+        "vae", "gan", "diffusion", "flow", "held-out data", "training data replayed", "columns independent",
+    ]  # fmt: skip
+    assert written["budget"] == "3 steps"
+    for row in rows.values():
+        assert row["kind"] == ("reference" if " " in row["name"] else "family")
+        for score in row["scores"].values():
+            assert score.keys() == {"value", "low", "high", "n", "better", "unit"}
+            assert score["low"] <= score["value"] <= score["high"]
+
+
+def test_every_row_is_scored_on_equally_many_examples(table: Comparison) -> None:
+    rows = json.loads(table.scores.read_text())["rows"]
+    per_seed = {row["name"]: row["scores"]["frechet"]["n"] / (2 if row["kind"] == "family" else 1) for row in rows}
+    assert set(per_seed.values()) == {40}
+
+
+def test_models_had_the_same_conditions(table: Comparison) -> None:
+    recipes = [run.recipe for run in table.runs]
+    assert len(recipes) == 8
+    assert {recipe.seed for recipe in recipes} == {0, 1}
+    assert len({(recipe.data.digest, recipe.steps, recipe.parameters) for recipe in recipes}) == 1
+    costs = {row["name"]: row["cost"] for row in json.loads(table.scores.read_text())["rows"] if row["cost"]}
+    assert all(cost["steps"] == 3 for cost in costs.values())
+    assert costs["gan"]["network_evaluations_per_sample"] == 1
+    assert costs["diffusion"]["network_evaluations_per_sample"] == 35
+
+
+def test_reference_rows_behave_as_they_must(table: Comparison) -> None:
+    rows = {row["name"]: row["scores"] for row in json.loads(table.scores.read_text())["rows"]}
+    assert "copying" not in rows["held-out data"]
+    assert rows["training data replayed"]["copying"]["value"] > 0.5
+    assert rows["columns independent"]["shape_error"]["value"] < rows["vae"]["shape_error"]["value"]
+    for name in ("vae", "gan", "diffusion", "flow"):
+        assert rows["held-out data"]["frechet"]["value"] < rows[name]["frechet"]["value"]
+
+
+def test_the_page_is_one_file_with_every_row(table: Comparison) -> None:
+    page = table.report.read_text()
+    for name in ("vae", "gan", "diffusion", "flow", "held-out data", "columns independent"):
+        assert name in page
+    assert "sansheng compare" in page
+    assert "http://" not in page.replace("http://www.w3.org", "")
+
+
+def test_the_terminal_gets_families_ranked_and_references_last(table: Comparison) -> None:
+    header, rows = table.table()
+    assert {"vae", "gan", "diffusion", "flow"} == {row[0] for row in rows[:4]}
+    assert [row[1] for row in rows[4:]] == ["", "", ""]
+    assert all(len(row) == len(header) for row in rows)
+
+
+def test_a_comparison_that_was_stopped_goes_on_with_what_is_missing(tmp_path: Path) -> None:
+    out = tmp_path / "all"
+    first = run(make("array"), out, families=("vae",), seeds=1)
+    kept = (out / "vae-default-0" / "model.safetensors").stat().st_mtime_ns
+    both = run(make("array"), out, families=("vae", "gan"), seeds=1, resume=True)
+    assert (out / "vae-default-0" / "model.safetensors").stat().st_mtime_ns == kept
+    assert [run.recipe.family for run in both.runs] == ["vae", "gan"]
+    assert first.out == both.out
+
+
+def test_presets_stand_side_by_side(tmp_path: Path) -> None:
+    made = run(make("image"), tmp_path / "all", presets=("survey", "default"), families=("vae", "flow"), seeds=1)
+    assert [row.name for row in made.page.families] == ["vae (survey)", "vae (default)", "flow (default)"]
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        ({"families": ("vae", "gam")}, "unknown family 'gam'"),
+        ({"presets": ("survey",), "families": ("flow",)}, "no survey preset of flow"),
+        ({"seeds": 0}, "at least 1 seed"),
+        ({"steps": None, "budget": "soon"}, "30s, 5m or 1h"),
+    ],
+)
+def test_mistakes_are_told_before_anything_is_written(options: dict, complaint: str, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=complaint):
+        run(make("array"), tmp_path / "all", **options)
+    assert not (tmp_path / "all").exists()
+
+
+def test_scores_look_at_text_and_labels_too(tmp_path: Path) -> None:
+    data = open_data(make("text", 200))  # pyright: ignore
+    scorer = fit_scorer(data, seed=0)
+    real = scorer.score(data.test_records, np.random.default_rng(0))
+    assert {"ngram_divergence", "copied", "unique", "frechet"} <= real.keys()
+    noise = type(data.test_records)(["zzzz"] * 50)
+    assert scorer.score(noise, np.random.default_rng(0))["ngram_divergence"].value > real["ngram_divergence"].value
+    assert scorer.quality(noise, np.random.default_rng(0)).value > 0.5
+
+
+def test_classes_that_never_come_are_named() -> None:
+    data = open_data("digits")
+    scorer = fit_scorer(data, seed=0)
+    labels = data.train_records.labels["label"]
+    assert scorer.symptoms(data.train_records.take(np.arange(300))) == []
+    some = data.train_records.take(np.flatnonzero(labels < 8)[:300])
+    (symptom,) = scorer.symptoms(some)
+    assert "2 of 10 classes" in symptom
+    assert symptom.endswith("8, 9")
+
+
+def test_shuffled_columns_keep_margins_and_lose_relations() -> None:
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal(2000)
+    data = open_data(np.stack([x, x], axis=1))
+    shuffled = independent_columns(data.train_records, rng)
+    assert shuffled is not None
+    np.testing.assert_array_equal(np.sort(shuffled.values, 0), np.sort(data.train_records.values, 0))
+    assert abs(np.corrcoef(shuffled.values.T)[0, 1]) < 0.1

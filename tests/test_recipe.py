@@ -1,0 +1,152 @@
+"""Recipes: sizes that were asked for, options that exist, models that are the same for the same seed."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from sansheng.budget import Budget
+from sansheng.networks.mlp import Bounded, PlainMLP
+from sansheng.presets import DEFAULTS, SURVEY, geometry, has_preset, parse_overrides, settings_for
+from sansheng.recipe import DataReference, Recipe, build, count_parameters, resolve
+from sansheng.space import Category, Real, Space
+
+SPACES = {
+    "points": Space((Real(1, -3.0, 3.0), Real(1, -3.0, 3.0))),
+    "rows": Space((Real(1, -4.0, 4.0), Category(2), Category(15))),
+    "grid": Space((Real(3, -1.0, 1.0),), (24, 24)),
+    "line": Space((Category(27),), (16,)),
+}
+DATA = DataReference(name="d", source="d", kind="array", digest="0", split_seed=0)
+
+
+def recipe(family: str, space: Space, *, preset: str = "default", parameters: int | None = None, **overrides) -> Recipe:
+    return resolve(
+        DATA,
+        space,
+        None,
+        family=family,
+        preset=preset,
+        budget=Budget(steps=5),
+        parameters=parameters,
+        seed=0,
+        device="cpu",
+        precision="fp32",
+        overrides=overrides,
+        rows=1000,
+    )
+
+
+@pytest.mark.parametrize("name", SPACES)
+def test_geometry_is_told_from_the_space_alone(name: str) -> None:
+    assert geometry(SPACES[name]) == name
+
+
+@pytest.mark.parametrize("name", SPACES)
+def test_every_family_has_about_as_many_parameters_as_asked_for(family: str, name: str) -> None:
+    space = SPACES[name]
+    made = recipe(family, space, parameters=500_000)
+    assert count_parameters(build(made, space, None)) == pytest.approx(500_000, rel=0.15)
+
+
+def test_the_same_recipe_builds_the_same_weights_and_leaves_global_randomness_alone(family: str) -> None:
+    space = SPACES["points"]
+    made = recipe(family, space, parameters=20_000)
+    torch.manual_seed(5)
+    first = build(made, space, None).state_dict()
+    after = torch.rand(1)
+    torch.manual_seed(6)
+    second = build(made, space, None).state_dict()
+    assert all(torch.equal(first[k], second[k]) for k in first)
+    torch.manual_seed(5)
+    assert torch.equal(after, torch.rand(1))
+
+
+def test_json_and_back_is_the_same_recipe(family: str) -> None:
+    made = recipe(family, SPACES["rows"])
+    again = Recipe.model_validate_json(made.model_dump_json())
+    assert again.model_dump_json() == made.model_dump_json()
+    assert count_parameters(build(again, SPACES["rows"], None)) == count_parameters(build(made, SPACES["rows"], None))
+
+
+@pytest.mark.parametrize(
+    ("family", "given", "parsed"),
+    [
+        ("gan", {"loss": "hinge", "gamma": "0"}, {"loss": "hinge", "gamma": 0}),
+        ("gan", {"betas": "[0.5, 0.9]"}, {"betas": (0.5, 0.9)}),
+        ("vae", {"prior": "False", "samples": "5"}, {"prior": False, "samples": 5}),
+        ("diffusion", {"levels": "none", "path": "vp"}, {"levels": None, "path": "vp"}),
+        ("flow", {"batch": "7", "ema_length": "0.5"}, {"batch": 7, "ema_length": 0.5}),
+    ],
+)
+def test_settings_are_read_as_what_they_are(family: str, given: dict, parsed: dict) -> None:
+    assert parse_overrides(family, given) == parsed
+
+
+@pytest.mark.parametrize(
+    ("family", "given", "complaint"),
+    [
+        ("gan", {"beta": "1"}, r"setting of a gan 'beta'.*Valid: .*gamma"),
+        ("vae", {"beta": "much"}, "beta should be like 1.0"),
+        ("vae", {"samples": "2.5"}, "whole number"),
+        ("vae", {"prior": "3"}, "true or false"),
+        ("gan", {"loss": "3"}, 'like "relativistic"|unknown GAN loss'),
+        ("gan", {"loss": "sad"}, "unknown GAN loss 'sad'.*hinge"),
+        ("diffusion", {"path": "crooked"}, "unknown path 'crooked'.*cosine"),
+        ("flow", {"width": "7"}, "multiple of"),
+        ("flow", {"ema_length": "2"}, r"in \(0, 1\]"),
+    ],
+)
+def test_settings_that_do_not_exist_or_fit_are_refused_with_those_that_do(
+    family: str, given: dict, complaint: str
+) -> None:
+    with pytest.raises(ValueError, match=complaint):
+        build(recipe(family, SPACES["points"], **given), SPACES["points"], None)
+
+
+def test_default_settings_are_settings_one_could_give(family: str) -> None:
+    for name, space in SPACES.items():
+        settings = DEFAULTS[family](geometry(space))
+        assert parse_overrides(family, settings) == settings, name
+
+
+def test_unknown_families_and_presets_list_the_valid_ones() -> None:
+    with pytest.raises(ValueError, match="diffusion, flow, gan, vae"):
+        has_preset("gam", "default")
+    with pytest.raises(ValueError, match="default, survey"):
+        has_preset("gan", "surway")
+    with pytest.raises(ValueError, match="survey has no flow"):
+        settings_for("flow", "survey", SPACES["points"])
+
+
+def linears(network: PlainMLP) -> list[tuple[int, int]]:
+    return [(m.in_features, m.out_features) for m in network.layers if isinstance(m, nn.Linear)]
+
+
+def activations(network: PlainMLP) -> list[str]:
+    return [repr(m) for m in network.layers if not isinstance(m, nn.Linear)]
+
+
+def test_the_survey_models_are_as_the_survey_describes_them() -> None:
+    space = Space((Real(1, -1.0, 1.0),), (8, 8))
+    vae, gan, diffusion = (build(recipe(f, space, preset="survey"), space, None) for f in SURVEY)
+    assert linears(vae.bound["encoder"]) == [(64, 512), (512, 256), (256, 40)]  # pyright: ignore
+    assert linears(vae.bound["decoder"]) == [(20, 256), (256, 512), (512, 64)]  # pyright: ignore
+    assert activations(vae.bound["encoder"]) == ["ReLU()"] * 2  # pyright: ignore
+    assert vae.space.slots[0].likelihood == "bernoulli"  # pyright: ignore
+    assert isinstance(gan.generator, Bounded)
+    assert linears(gan.generator.network) == [(100, 256), (256, 512), (512, 64)]  # pyright: ignore
+    assert linears(gan.critic) == [(64, 512), (512, 256), (256, 1)]  # pyright: ignore
+    assert activations(gan.critic) == ["LeakyReLU(negative_slope=0.2)"] * 2  # pyright: ignore
+    assert list(gan.turns()) == ["critic", "generator"]
+    assert linears(diffusion.denoiser.network) == [(65, 512), (512, 256), (256, 64)]  # pyright: ignore
+    assert (diffusion.sampler, diffusion.steps, diffusion.levels) == ("ancestral", 200, 200)
+
+
+def test_survey_pictures_stay_within_the_bounds_of_the_data() -> None:
+    space = Space((Real(1, -1.0, 1.0),), (8, 8))
+    gan = build(recipe("gan", space, preset="survey"), space, None)
+    made = gan.generator(100 * torch.randn(20, 100))
+    assert made.abs().max() <= 1
+    assert made.abs().max() > 0.9
