@@ -51,13 +51,6 @@ def test_importing_the_package_imports_nothing_else_of_it() -> None:
 
 
 def test_the_function_compare_is_never_hidden_by_the_module_of_that_name() -> None:
-    code = """
-import sansheng
-from sansheng.compare import Comparison
-import sansheng.compare
-from sansheng import compare
-assert sansheng.compare is compare
-assert callable(compare)
-assert sansheng.Comparison is Comparison
-print(compare.__name__)"""
-    assert in_a_fresh_python(code) == "compare"
+    module = importlib.import_module("sansheng.compare")
+    setattr(sansheng, "compare", module)  # noqa: B010  (what importing the module does)
+    assert sansheng.compare is module.compare

@@ -157,7 +157,7 @@ def parse_overrides(family: str, overrides: Mapping[str, Any]) -> dict[str, Any]
 def _parse(key: str, value: Any, default: Any) -> Any:
     if isinstance(value, str) and not isinstance(default, str):
         try:
-            value = json.loads(value.lower())
+            value = None if value.lower() == "none" else json.loads(value.lower())
         except json.JSONDecodeError:
             raise ValueError(f"setting {key} should be {_like(default)}, not {value!r}") from None
     value = tuple(value) if isinstance(value, list) else value

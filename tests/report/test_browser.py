@@ -11,16 +11,26 @@ from typing import Literal
 import numpy as np
 import pytest
 from PIL import Image
+from playwright.sync_api import Browser, sync_playwright
 
 from sansheng.report import render
 
 from .example import example_page
 
-BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+
+def _browser_path() -> str | None:
+    """A chromium of this machine, or the one that playwright fetched; None where there is neither."""
+    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if found is not None:
+        return found
+    with sync_playwright() as playwright:
+        fetched = Path(playwright.chromium.executable_path)
+    return str(fetched) if fetched.exists() else None
+
+
+BROWSER = _browser_path()
 if BROWSER is None:
     pytest.skip("no chromium on this machine to look at the page with", allow_module_level=True)
-pytest.importorskip("playwright.sync_api", reason="playwright drives the browser and is not installed")
-from playwright.sync_api import Browser, sync_playwright  # noqa: E402
 
 FORMS = {
     "digits": {"seeds": 1},
@@ -54,6 +64,16 @@ def test_nothing_is_wider_than_the_window(browser: Browser, files: dict[str, Pat
     view.goto(files[name].as_uri())
     assert view.evaluate("document.documentElement.scrollWidth") <= width
     assert view.evaluate("document.querySelectorAll('section').length") == 11
+    view.close()
+
+
+def test_a_long_name_is_broken_and_not_crushed(browser: Browser, files: dict[str, Path]) -> None:
+    view = browser.new_page(viewport={"width": 1200, "height": 900})
+    view.goto(files["long"].as_uri())
+    sizes = view.evaluate("[...document.querySelectorAll('tbody .name')].map(e => [e.offsetWidth, e.offsetHeight])")
+    assert len(sizes) > 20
+    assert max(width for width, _ in sizes) <= 18 * 16
+    assert max(height for _, height in sizes) < 150
     view.close()
 
 

@@ -87,7 +87,7 @@ def train(
     Ctrl-C saves and says how to go on. For example:
 
         sansheng train digits --family flow --budget 1m
-        sansheng train photos/ --family gan --budget 30m --condition label --out runs/faces
+        sansheng train photos/ --family gan --budget 1h --condition label
         sansheng train patients.csv --family vae --set beta=4 --parameters 1M
     """
     limit, size, overrides = read_limit(budget, steps, smoke), read_size(parameters), read_pairs("--set", settings)
@@ -144,7 +144,7 @@ def sample(
     Without --out, rows and lines are printed, and images are written to a folder in the run. For example:
 
         sansheng sample runs/digits-flow-1 -n 64 --out digits.png
-        sansheng sample runs/patients-vae-1 -n 1000 --where diagnosis=benign --out synthetic.csv
+        sansheng sample runs/patients-vae-1 -n 1000 --where sex=f --out new.csv
         sansheng sample runs/names-diffusion-1 -n 20
     """
     given = read_pairs("--where", where)
@@ -228,7 +228,7 @@ def compare(
     example:
 
         sansheng compare digits --budget 30s --seeds 1 --out runs/digits
-        sansheng compare patients.csv --families vae,flow --budget 5m --condition diagnosis
+        sansheng compare patients.csv --families vae,flow --condition sex
         sansheng compare digits --presets survey,default --budget 1m
     """
     limit, size = read_limit(budget, steps, smoke), read_size(parameters)

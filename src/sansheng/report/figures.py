@@ -55,7 +55,7 @@ class Line:
 def interval_chart(dots: Sequence[Dot], guide: Number | None, alt: str) -> str:
     """A dot and its interval for each row, top to bottom; a dotted line at `guide` (what real data score)."""
     names = [_short(dot.name) for dot in dots]
-    figure, axes = _canvas(height=19 * len(dots) + 34, left=14 + 5.6 * max(map(len, names), default=0), bottom=24)
+    figure, axes = _canvas(height=19 * len(dots) + 34, left=14 + 6.1 * max(map(len, names), default=0), bottom=24)
     if guide is not None:
         axes.axvline(guide, color=REFERENCE.colour, linewidth=1, linestyle=(0, (1, 2)), zorder=1)
     for place, dot in enumerate(dots):
@@ -188,7 +188,7 @@ def _averaged(line: Line) -> Line:
     return Line(line.mark, np.array([line.x[w].mean() for w in windows]), np.array(means))
 
 
-def _short(name: str, longest: int = 24) -> str:
+def _short(name: str, longest: int = 22) -> str:
     name = " ".join(name.split())
     return name if len(name) <= longest else name[: longest - 1] + "…"
 
