@@ -94,6 +94,17 @@ def test_text_is_never_taken_for_markup() -> None:
     assert "[red]a 1" in live.stream.getvalue()
 
 
+def test_in_a_narrow_terminal_a_long_phase_leaves_room_for_the_bar() -> None:
+    screen = Screen(live=True)
+    screen.reporter.console.width = 60
+    with screen.reporter as observe:
+        observe(Event("phase", f"training a flow of 400,000 parameters for 60s in {'a long folder ' * 9}"))
+        observe(step(50))
+    assert "━━━━━━━━━━━━" in screen.stream.getvalue()
+    assert "50%" in screen.stream.getvalue()
+    assert "50 s left" in screen.stream.getvalue()
+
+
 def test_a_live_bar_is_cleared_away_even_by_an_error() -> None:
     screen = Screen(live=True)
 

@@ -94,7 +94,7 @@ def test_settings_are_read_as_what_they_are(family: str, given: dict, parsed: di
         ("gan", {"loss": "3"}, 'like "relativistic"|unknown GAN loss'),
         ("gan", {"loss": "sad"}, "unknown GAN loss 'sad'.*hinge"),
         ("diffusion", {"path": "crooked"}, "unknown path 'crooked'.*cosine"),
-        ("flow", {"width": "7"}, "multiple of"),
+        ("flow", {"width": "7"}, "even number"),
         ("flow", {"ema_length": "2"}, r"in \(0, 1\]"),
     ],
 )

@@ -58,7 +58,6 @@ class Reporter:
         self._shown_at = clock() - EVERY
         self._waiting: Event | None = None
         self._health = "ok"
-        self._phase = "training"
         self._bar: Progress | None = None
         self._task: TaskID | None = None
 
@@ -98,7 +97,7 @@ class Reporter:
 
     def _begin(self, event: Event) -> None:
         self.finish()
-        self._phase, self._health = event.text, "ok"
+        self._health = "ok"
         self._shown_at = self._clock() - EVERY
         self.say(f"{event.text} …")
 
@@ -154,7 +153,7 @@ class Reporter:
         )
         bar = Progress(*columns, console=self.console, transient=True, refresh_per_second=4)
         bar.start()
-        return bar, bar.add_task(escape(self._phase), total=1.0, facts="")
+        return bar, bar.add_task("training", total=1.0, facts="")
 
 
 def print_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:

@@ -6,6 +6,7 @@ The one constraint: all of it is settled before the first step and written into 
 from __future__ import annotations
 
 import copy
+import math
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -45,13 +46,12 @@ def available() -> list[str]:
     return [*there, *(["mps"] if torch.backends.mps.is_available() else []), "cpu"]
 
 
-def choose_threads(model: GenerativeModel, batches: Callable[[int], Batch], device: str) -> int:
-    """The number of threads with which a few steps of a copy of `model` are fastest; more only if it is worth it."""
+def choose_threads(model: GenerativeModel, batches: Callable[[int], Batch], device: str) -> tuple[int, float]:
+    """(threads, seconds a step): those with which a few steps of a copy of `model` are fastest; more if worth it."""
     most = min(torch.get_num_threads(), os.cpu_count() or 1)
-    if most == 1 or not device.startswith("cpu"):
-        return most
-    times = {n: _time(model, batches, n) for n in (1, most)}
-    return most if times[most] < 0.9 * times[1] else 1
+    times = {n: _time(model, batches, n) for n in ({1, most} if device.startswith("cpu") else {most})}
+    best = most if times[most] < 0.9 * times.get(1, math.inf) else min(times)
+    return best, times[best]
 
 
 def _time(model: GenerativeModel, batches: Callable[[int], Batch], n: int) -> float:

@@ -149,7 +149,12 @@ def _content(path: Path) -> Any:
 def _points(run: Run) -> list[Any]:
     lines = read_journal(run.path)
     step = max(1, len(lines) // MOST_POINTS)
-    return [{key: line[key] for key in ("step", "seconds", "values")} for line in lines[::step]]
+    return [{"step": line["step"], "seconds": line["seconds"], "values": _losses(line)} for line in lines[::step]]
+
+
+def _losses(line: Mapping[str, Any]) -> dict[str, float]:
+    """The logged values, losses proper first."""
+    return dict(sorted(line["values"].items(), key=lambda item: not item[0].endswith("/loss")))
 
 
 def _cost_curve(entry: Entry) -> CostCurve:

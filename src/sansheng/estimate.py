@@ -5,20 +5,14 @@ The one constraint: measured on the machine at hand, by a few steps of the defau
 
 from __future__ import annotations
 
-import time
-
-import torch
-
 from sansheng import devices
-from sansheng.budget import Budget, Clock
+from sansheng.budget import Budget
 from sansheng.data import Batches, Data
 from sansheng.folder import ROOM
-from sansheng.loop import State, train
 from sansheng.plan import plan
 from sansheng.presets import DEFAULTS
 from sansheng.recipe import build, count_parameters
 
-STEPS = 4
 COPIES = 8
 """Weights, average, gradients, moments and what a step needs beside them, in weights' sizes: a rule of thumb."""
 
@@ -29,16 +23,11 @@ def estimate(data: Data) -> list[tuple[str, str]]:
 
 
 def _estimate(data: Data, family: str) -> str:
-    budget = Budget(steps=STEPS)
-    _, recipe = plan(data, family=family, budget=budget)
+    _, recipe = plan(data, family=family, budget=Budget(steps=1))
     model = build(recipe, data.codec.space, data.codec.condition_space)
     model.measure(data.train.x[:2000])
-    state = State(model.to(recipe.device), Clock.start(budget))
     batches = Batches(data.train, seed=0, size=recipe.batch, device=recipe.device)
-    with devices.threads(torch.get_num_threads()):
-        marks = [time.perf_counter()]
-        marks += [time.perf_counter() for _ in train(state, batches, seed=0, budget=budget)]
-    seconds = min(b - a for a, b in zip(marks[1:-1], marks[2:], strict=True))
+    _, seconds = devices.choose_threads(model.to(recipe.device), batches, recipe.device)
     parameters = count_parameters(model)
     memory = 4 * (COPIES * parameters + data.train.x.numel() + data.test.x.numel()) / 2**20
     disk = ROOM * 4 * parameters / 2**20

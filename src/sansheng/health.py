@@ -39,7 +39,7 @@ def examine(state: State, held_out: Encoded, train: Encoded, seed: int) -> list[
     if near > WORSE * nearer + floor:
         found.append("the averaged weights are worse than the raw ones: train longer, or --set ema_length=0.03")
     if coverage(real, averaged) < LITTLE * coverage(real, known):
-        found.append("mode collapse: samples cover little of the held-out data; train longer, or try another family")
+        found.append("low coverage: samples reach little of the held-out data (too little training, or mode collapse)")
     return found
 
 

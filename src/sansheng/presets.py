@@ -28,26 +28,34 @@ def geometry(space: Space) -> Geometry:
 
 # -- defaults ------------------------------------------------------------------------------------------------
 
-PARAMETERS: dict[Geometry, int] = {"points": 250_000, "rows": 400_000, "grid": 150_000, "line": 400_000}
-BATCH: dict[Geometry, int] = {"points": 512, "rows": 256, "grid": 64, "line": 128}
-LATENT: dict[Geometry, int] = {"points": 4, "rows": 24, "grid": 24, "line": 48}
+PARAMETERS: dict[Geometry, int] = {"points": 80_000, "rows": 400_000, "grid": 150_000, "line": 150_000}
+BATCH: dict[Geometry, int] = {"points": 256, "rows": 256, "grid": 64, "line": 128}
+LATENT: dict[Geometry, int] = {"points": 0, "rows": 24, "grid": 24, "line": 48}
+"""Latent numbers of a VAE; of points, those beyond one for each number."""
+COINS = 8
+"""Latent numbers of a GAN on points that are coin flips; beside them it has one for each number."""
 
 DEFAULTS: dict[str, Callable[[Geometry], dict[str, Any]]] = {
     "vae": lambda g: {
         "latent": LATENT[g],
-        "beta": 1.0,
+        "beta": 0.02 if g == "points" else 1.0,
         "warm_up": 0.1,
         "samples": 1,
         "draw_numbers": g in ("points", "rows"),
+        "scale_rate": 10.0 if g == "points" else 1.0,
         "prior": True,
-        "prior_share": 0.25,
-        "learning_rate": 1e-3,
+        "prior_share": 0.6 if g == "points" else 0.25,
+        "prior_times": (-0.5, 1.6) if g == "points" else (0.0, 1.2),
+        "prior_steps": 18 if g == "points" else 10,
+        "learning_rate": 2e-3 if g == "points" else 1e-3,
     },
     "gan": lambda g: {
-        "latent": {"points": 16, "rows": 64, "grid": 64, "line": 64}[g],
+        "latent": {"points": COINS, "rows": 64, "grid": 64, "line": 64}[g],
         "loss": "relativistic",
-        "gamma": {"points": 0.05, "rows": 0.3, "grid": 0.3, "line": 0.3}[g],
-        "learning_rate": 5e-4,
+        "coins": COINS if g == "points" else 0,
+        "gamma": 0.5 if g == "points" else 0.3,
+        "gamma_left": 0.001 if g == "points" else 0.1,
+        "learning_rate": 2e-3 if g == "points" else 5e-4,
         "betas": (0.0, 0.99),
     },
     "diffusion": lambda g: {
@@ -134,7 +142,10 @@ def settings_for(family: str, preset: str, space: Space) -> dict[str, Any]:
     """The family's settings in this preset for this geometry. Raises ValueError listing what exists."""
     there = has_preset(family, preset)
     if preset == "default":
-        return DEFAULTS[family](geometry(space))
+        settings = DEFAULTS[family](geometry(space))
+        if geometry(space) == "points" and "latent" in settings:
+            settings["latent"] += space.channels
+        return settings
     if not there:
         raise ValueError(f"the survey has no {family} model: --preset survey is for {', '.join(SURVEY)}")
     return dict(SURVEY[family])

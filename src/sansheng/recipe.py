@@ -6,6 +6,7 @@ only file that knows families by name.
 
 from __future__ import annotations
 
+import bisect
 from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from typing import Any
@@ -117,8 +118,8 @@ def resolve(
 
 
 def _check(run: Mapping[str, Any], parameters: int | None, seed: int) -> None:
-    if run["batch"] < 1 or run["width"] % networks.WIDTH_STEP or run["width"] < 0:
-        raise ValueError(f"batch is at least 1, and width a multiple of {networks.WIDTH_STEP}")
+    if run["batch"] < 1 or run["width"] % 2 or run["width"] < 0:
+        raise ValueError("a batch is at least 1, and a width an even number")
     if not 0 < run["ema_length"] <= 1:
         raise ValueError(f"ema_length is a share of the steps, in (0, 1], not {run['ema_length']}")
     if (parameters is not None and parameters < 1) or seed < 0:
@@ -149,7 +150,17 @@ def _vae(s: dict[str, Any], space: Space, condition_space: Space | None, conditi
     latent, with_prior = s["latent"], s.pop("prior")
     prior = None
     if with_prior:
-        net = ResidualMLP((latent,), (latent,), width=128, condition=condition, timed=True, zero_output=True)
+        few = geometry(space) == "points"  # codes of few numbers have fine structure, as the numbers have
+        fourier = torch.arange(latent) if few else None
+        net = ResidualMLP(
+            (latent,),
+            (latent,),
+            width=width if few else 128,
+            condition=condition,
+            timed=True,
+            fourier=fourier,
+            zero_output=True,
+        )
         prior = Denoiser(Space((Real(latent),)), net, Rectified())
     encoder = networks.encoder(space, 2 * latent, width=width, condition=condition)
     decoder = networks.decoder(space, latent, width=width, condition=condition)
@@ -225,7 +236,7 @@ def count_parameters(model: nn.Module) -> int:
 def solve_width(
     family: str, preset: str, settings: Mapping[str, Any], space: Space, condition_space: Space | None, parameters: int
 ) -> int:
-    """The width, a multiple of 16, whose model comes closest to `parameters`. Nothing is allocated to find it."""
+    """The width whose model comes closest to `parameters`. Nothing is allocated to find it."""
 
     def size(width: int) -> int:
         fresh = Space(space.slots, space.positions)  # a space caches tensors: none of these may stay on "meta"
@@ -234,11 +245,10 @@ def solve_width(
 
     if preset == "survey":
         return 0
-    step = networks.WIDTH_STEP
-    low, high = 1, 2
-    while size(high * step) < parameters and high < 1024:
-        low, high = high, high * 2
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (middle, high) if size(middle * step) < parameters else (low, middle)
-    return min((low, high), key=lambda k: abs(size(k * step) - parameters)) * step
+
+    def miss(place: int) -> int:
+        return size(networks.WIDTHS[place]) - parameters
+
+    after = bisect.bisect_left(range(len(networks.WIDTHS)), 0, key=miss)
+    around = range(max(0, after - 1), min(len(networks.WIDTHS), after + 1))
+    return networks.WIDTHS[min(around, key=lambda place: abs(miss(place)))]

@@ -253,7 +253,7 @@ def train(
     model.measure(data.train.x[:20_000])
     model.to(recipe.device)
     batches = Batches(data.train, seed=recipe.seed, size=recipe.batch, device=recipe.device)
-    recipe = recipe.model_copy(update={"threads": devices.choose_threads(model, batches, recipe.device)})
+    recipe = recipe.model_copy(update={"threads": devices.choose_threads(model, batches, recipe.device)[0]})
     state = State(model, Clock.start(limit), recipe.ema_length)
     files.require_room(folder, state)
     conditions = None if data.train.condition is None else data.train.condition[: files.MOST_CONDITIONS]

@@ -170,7 +170,14 @@ def test_numbers_read_from_a_file_as_text_stand_to_the_right() -> None:
 @pytest.mark.parametrize(("panels", "columns"), [(1, 1), (5, 5), (6, 6), (7, 4), (10, 5), (13, 5)])
 def test_panels_stand_in_rows_of_like_length(panels: int, columns: int) -> None:
     page = Page("t", [], [], "1 s", 1, [], [Panel(str(i), "family", ["a"]) for i in range(panels)])
-    assert f"--columns:{columns};" in render(page)
+    assert f'--columns:{columns}"' in render(page)
+
+
+def test_wide_pictures_stand_at_most_three_beside_each_other() -> None:
+    wide, square = (png(np.zeros((4, width), np.uint8)) for width in (8, 4))
+    for picture, columns in [(wide, 3), (square, 5)]:
+        page = Page("t", [], [], "1 s", 1, [], [Panel(str(i), "family", picture) for i in range(5)])
+        assert f'--columns:{columns}"' in render(page)
 
 
 def test_a_missing_value_of_a_table_is_said() -> None:

@@ -72,6 +72,14 @@ def test_without_any_interval_nothing_is_called() -> None:
     assert "Not called, because no interval is known: modes covered." in summary.sentences
 
 
+def test_a_metric_that_only_warns_is_shown_and_never_ranked() -> None:
+    rows = [family("a", copying=low(0.0), recall=high(0.2)), family("b", copying=low(0.5), recall=high(0.8))]
+    summary = summarise(page(rows))
+    assert dict(summary.ranking) == {"b": 1.0, "a": 2.0}
+    assert summary.winner("copying") is None
+    assert page(rows).metrics == ["copying", "recall"]
+
+
 def test_a_first_place_that_no_interval_supports_is_called_a_tie() -> None:
     rows = [family("a", x=low(1), y=low(1)), family("b", x=low(1.1), y=low(1.1))]
     assert summarise(page(rows)).sentences[0].endswith("on none of 2 metrics: call it a tie.")

@@ -48,8 +48,10 @@ LOSSES: dict[str, Adversarial] = {
 class GAN(GenerativeModel):
     """generator: ``(z: (B, latent), -, condition) -> params``; critic: ``(x, -, condition) -> (B, 1)``.
 
-    gamma: weight of ½ γ (R1 + R2), falling geometrically to a tenth over the budget; for ``wasserstein_gp`` the
-    weight of E(‖∇D‖ − 1)² at points between real and generated. 0 means no penalty.
+    gamma: weight of ½ γ (R1 + R2), falling geometrically to the share `gamma_left` of itself over the budget; for
+    ``wasserstein_gp`` the weight of E(‖∇D‖ − 1)² at points between real and generated. 0 means no penalty.
+    coins: how many of the latent numbers are coin flips of −1 and 1. A continuous map of normal numbers cannot leave
+    the gaps between modes empty (Khayatkhoei 2018), a map of coin flips can.
     """
 
     def __init__(
@@ -62,6 +64,8 @@ class GAN(GenerativeModel):
         condition_space: Space | None = None,
         loss: str = "relativistic",
         gamma: float = 1.0,
+        gamma_left: float = 0.1,
+        coins: int = 0,
         temperature: float = 1.0,
         learning_rate: float = 2e-4,
         betas: tuple[float, float] = (0.0, 0.99),
@@ -70,6 +74,11 @@ class GAN(GenerativeModel):
         super().__init__()
         if loss not in LOSSES:
             raise unknown("GAN loss", loss, LOSSES)
+        if not 0 <= coins <= latent:
+            raise ValueError(f"coins are some of the {latent} latent numbers, not {coins} of them")
+        if gamma_left <= 0:
+            raise ValueError(f"gamma_left is a share above 0, not {gamma_left}")
+        self.gamma_left, self.coins = gamma_left, coins
         self.space, self.condition_space, self.latent = space, condition_space, latent
         self.generator, self.critic = generator, critic
         self.adversarial, self.penalised, self.gamma = LOSSES[loss], loss == "wasserstein_gp", gamma
@@ -104,6 +113,8 @@ class GAN(GenerativeModel):
         """Differentiable samples; `condition` as the networks read it."""
         device = next(self.generator.parameters()).device
         z = torch.randn(n, self.latent, generator=generator, device=device)
+        if self.coins:
+            z = torch.cat([z[:, : self.coins].sign(), z[:, self.coins :]], dim=1)
         params = self.generator(z, None, condition).float()
         return self.space.relax(params, temperature=self.temperature, generator=generator)
 
@@ -130,7 +141,7 @@ class GAN(GenerativeModel):
             loss = loss + self.gamma * self._slope_penalty(real.detach(), fake.detach(), condition, generator)
         elif self.gamma > 0:
             r1, r2 = _squared_slope(real_logits, real), _squared_slope(fake_logits, fake)
-            loss = loss + 0.5 * geometric(progress, self.gamma, self.gamma / 10) * (r1 + r2).mean()
+            loss = loss + 0.5 * geometric(progress, self.gamma, self.gamma * self.gamma_left) * (r1 + r2).mean()
             logged |= {"r1": r1.mean(), "r2": r2.mean()}
         return loss, logged
 

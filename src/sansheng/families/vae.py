@@ -30,7 +30,9 @@ class VAE(GenerativeModel):
 
     beta: weight of KL(q ‖ N(0, I)), warmed up over the first `warm_up` of the budget. samples: importance samples of
     the objective (1 is the ELBO). prior: a denoiser on the latent space, or None to sample z ~ N(0, I); fitted in the
-    last `prior_share` of the budget. draw_numbers: draw numbers from p(x | z) rather than take their mean.
+    last `prior_share` of the budget at times with logit(t) ~ N(mean, sd²), `prior_times`, and drawn from in
+    `prior_steps`. scale_rate: how much faster than other parameters the logarithm of the scale learns.
+    draw_numbers: draw numbers from p(x | z) rather than take their mean.
     """
 
     log_scale: nn.Parameter
@@ -50,6 +52,9 @@ class VAE(GenerativeModel):
         learn_scale: bool = True,
         draw_numbers: bool = True,
         prior_share: float = 0.25,
+        prior_times: tuple[float, float] = (0.0, 1.2),
+        prior_steps: int = PRIOR_STEPS,
+        scale_rate: float = 1.0,
         learning_rate: float = 1e-3,
         constant: bool = False,
     ) -> None:
@@ -57,6 +62,7 @@ class VAE(GenerativeModel):
         self.space, self.condition_space, self.latent = space, condition_space, latent
         self.prior = prior
         self.beta, self.warm_up, self.samples, self.draw_numbers = beta, warm_up, samples, draw_numbers
+        self.prior_times, self.prior_steps, self.scale_rate = prior_times, prior_steps, scale_rate
         self.prior_share, self.learning_rate, self.constant = prior_share, learning_rate, constant
         self.bound = nn.ModuleDict({"encoder": encoder, "decoder": decoder})
         self.log_scale = nn.Parameter(torch.zeros(space.channels, *[1] * len(space.positions)), learn_scale)
@@ -102,7 +108,7 @@ class VAE(GenerativeModel):
     @property
     def scale(self) -> Tensor:
         """Standard deviation of p(x | z) per channel."""
-        return self.log_scale.clamp(-6, 3).exp()
+        return (self.scale_rate * self.log_scale).clamp(-6, 3).exp()
 
     def loss(self, batch: Batch, progress: float, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
         """−bound per dimension [nats], with KL weighted by beta during and after warm-up."""
@@ -118,11 +124,12 @@ class VAE(GenerativeModel):
         condition = given(batch.condition)
         mean, log_variance = self.encode(batch.x, condition)
         kl = 0.5 * (log_variance.exp() + mean.square() - 1 - log_variance).sum(1)
-        repeated = [None if c is None else c.repeat(samples, *[1] * (c.ndim - 1)) for c in (batch.x, condition)]
+        x = batch.x.repeat(samples, *[1] * (batch.x.ndim - 1))
+        repeated = None if condition is None else condition.repeat(samples, 1)
         mean, log_variance = mean.repeat(samples, 1), log_variance.repeat(samples, 1)
         noise = torch.randn(mean.shape, generator=generator, device=mean.device)
         z = mean + noise * (0.5 * log_variance).exp()
-        nll = self.space.nll(self.decode(z, repeated[1]), repeated[0], self.scale)
+        nll = self.space.nll(self.decode(z, repeated), x, self.scale)
         log_ratio = 0.5 * (z.square() - noise.square() - log_variance).sum(1)  # log q(z | x) − log p(z)
         return (-nll - weight * log_ratio).view(samples, -1), kl, nll.view(samples, -1)[0]
 
@@ -145,7 +152,8 @@ class VAE(GenerativeModel):
         with torch.no_grad():
             mean, log_variance = self.encode(batch.x, condition)
             z = mean + torch.randn(mean.shape, generator=generator, device=mean.device) * (0.5 * log_variance).exp()
-        t = torch.sigmoid(1.2 * stratified_normal(len(z), generator, z.device))
+        time_mean, time_std = self.prior_times
+        t = torch.sigmoid(time_mean + time_std * stratified_normal(len(z), generator, z.device))
         noise = torch.randn(z.shape, generator=generator, device=z.device)
         return self.prior.loss(z, t, noise, condition).mean(), {}
 
@@ -162,10 +170,10 @@ class VAE(GenerativeModel):
         if self.prior is None:
             z = torch.randn(n, self.latent, generator=generator, device=self.log_scale.device)
         else:
-            times = self.prior.path.times(PRIOR_STEPS)
+            times = self.prior.path.times(self.prior_steps)
             z = draw(self.prior, n, condition=condition, sampler="heun", times=times, scale=1.0, generator=generator)
         scale = self.scale if self.draw_numbers else 0.0
         return self.space.harden(self.space.sample(self.decode(z, given(condition)), scale, generator=generator))
 
     def evaluations(self, settings: Sampling = DEFAULT_SAMPLING) -> int:
-        return 1 if self.prior is None else 1 + evaluations("heun", PRIOR_STEPS)
+        return 1 if self.prior is None else 1 + evaluations("heun", self.prior_steps)

@@ -15,14 +15,14 @@ from sansheng.metrics.bootstrap import Interval, pool
 Better = Literal["lower", "higher"]
 RANGES: dict[str, tuple[float, float]] = {
     "share": (0.0, 1.0),
-    "AUC": (0.0, 1.0),
+    "AUC": (0.5, 1.0),
     "bits": (0.0, math.inf),
     "%": (0.0, 100.0),
     "squared feature units": (0.0, math.inf),
     "squared kernel units": (-math.inf, math.inf),
     "ratio": (0.0, math.inf),
 }
-"""Lowest and highest value of each unit."""
+"""Lowest and highest value of each unit. An AUC below a half is chance and tells nothing apart, as a half does."""
 
 
 @dataclass(frozen=True)

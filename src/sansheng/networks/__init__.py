@@ -18,7 +18,8 @@ from sansheng.networks.transformer import TransformerDenoiser
 from sansheng.space import Space
 
 FOURIER_LIMIT = 64
-WIDTH_STEP = 4
+WIDTHS = (*range(2, 32, 2), *range(32, 64, 4), *range(64, 4097, 8))
+"""Widths to choose from: fine steps where one step changes much, even ones where the hardware likes them."""
 TINY = 512
 """Numbers up to which an encoder or decoder sees a datum whole: an MLP then learns as well as convolutions do, in a
 tenth of the time."""

@@ -18,15 +18,19 @@ FREQUENCIES = tuple(2.0**k for k in range(-3, 4))
 
 
 class Block(nn.Module):
-    """h + W₂ φ(scale(c) · N(W₁ h) + shift(c)), with N the layer norm or nothing."""
+    """h + W₂ φ(scale(c) · W₁ N(h) + shift(c)), with N the layer norm or nothing.
+
+    With it φ is SiLU and the block starts as the identity. Without it, for a critic, φ is a leaky rectifier: the
+    gradient of a gradient penalty costs less and learns faster by far.
+    """
 
     def __init__(self, width: int, context: int, *, norm: bool) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(width) if norm else nn.Identity()
         self.first = nn.Linear(width, width)
-        self.second = zero(nn.Linear(width, width))
+        self.second = zero(nn.Linear(width, width)) if norm else nn.Linear(width, width)
         self.modulation = zero(nn.Linear(context, 2 * width)) if context else None
-        self.activation = nn.SiLU()
+        self.activation = _activation(norm)
 
     def forward(self, h: Tensor, context: Tensor | None) -> Tensor:
         inner = self.first(self.norm(h))
@@ -66,13 +70,18 @@ class ResidualMLP(nn.Module):
         self.norm = nn.LayerNorm(width) if norm else nn.Identity()
         head = nn.Linear(width, math.prod(shape_out))
         self.head = zero(head) if zero_output else head
+        self.activation = _activation(norm)
 
     def forward(self, x: Tensor, t: Tensor | None = None, condition: Tensor | None = None) -> Tensor:
         context = self.context(t, condition, len(x))
         h = self.stem(self.features(x.flatten(1)))
         for block in self.blocks:
             h = block(h, context)
-        return self.head(nn.functional.silu(self.norm(h))).unflatten(1, self.shape_out)
+        return self.head(self.activation(self.norm(h))).unflatten(1, self.shape_out)
+
+
+def _activation(norm: bool) -> nn.Module:
+    return nn.SiLU() if norm else nn.LeakyReLU(0.2)
 
 
 class PlainMLP(nn.Module):

@@ -16,6 +16,7 @@ from sansheng.report.figures import Dot, Line, cost_chart, interval_chart, loss_
 from sansheng.report.marks import REFERENCE, Mark, family_of
 from sansheng.report.numbers import interval_text, plain, value_text
 from sansheng.report.page import CostCurve, Curve, Page
+from sansheng.report.summary import unit_text
 
 MOST_LOSSES = 6
 """Losses drawn for each family; the rest are named."""
@@ -59,10 +60,11 @@ def _interval_chart(page: Page, metric: str, looks: Mapping[str, Mark]) -> Chart
     guide = next(real, None)
     words = "; ".join(f"{dot.name} {value_text(dot.cell)} {interval_text(dot.cell)}".strip() for dot in dots)
     title, cell = explain(metric).title, dots[0].cell
-    alt = f"{title}, {cell.better} is better: {words}"
-    unit = f"{cell.unit}, " if cell.unit else ""
+    better = f"{cell.better} is better" if explain(metric).ranked else "a warning, not ranked"
+    alt = f"{title}, {better}: {words}"
+    unit = f"{cell.unit}, " if unit_text(cell.unit) else ""
     svg = interval_chart(dots, None if guide is None else guide.value, alt)
-    return Chart(title, f"{unit}{cell.better} is better", Markup(svg))
+    return Chart(title, f"{unit}{better}", Markup(svg))
 
 
 def _held_out(name: str) -> bool:

@@ -10,11 +10,15 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Explanation:
-    """title: for tables and charts. text: how to read it. source: who defined it."""
+    """title: for tables and charts. text: how to read it. source: who defined it.
+
+    ranked: False for what only warns, where a value beyond that of fresh real data is no better.
+    """
 
     title: str
     text: str
     source: str = ""
+    ranked: bool = True
 
     @property
     def in_sentence(self) -> str:
@@ -67,8 +71,10 @@ METRICS: dict[str, Explanation] = {
     "copying": Explanation(
         "Copying",
         "The share of samples that lie nearer to a training example than to a held-out one: fresh real data score "
-        "about 0.5, a model that repeats its training data scores 1.",
+        "about 0.5, a model that repeats its training data 1. Well above 0.5 is a warning; below is no better, so "
+        "it is not ranked.",
         "after Meehan et al. 2020",
+        ranked=False,
     ),
     "shape_error": Explanation(
         "Shape error",
@@ -90,8 +96,9 @@ METRICS: dict[str, Explanation] = {
     "copied": Explanation(
         "Copied from training",
         "The share of samples that are, exactly, a training example; short or common examples may recur by right, "
-        "so compare with held-out data.",
+        "so compare with held-out data. It is a warning and not ranked.",
         "exact match",
+        ranked=False,
     ),
     "unique": Explanation(
         "Unique",
@@ -147,6 +154,9 @@ def explain_reference(name: str) -> str:
     """What a row of real data is there for."""
     found = (text for word, text in REFERENCES.items() if word in name.lower())
     return next(found, "Real data, shown to compare with; not a model.")
+
+
+METRICS["bound"] = METRICS["bits"]
 
 
 def explain(metric: str) -> Explanation:

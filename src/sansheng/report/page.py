@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from math import isfinite
 from typing import Any, Literal, TypedDict
 
+from sansheng.report.explanations import explain
+
 RowKind = Literal["family", "reference"]
 Better = Literal["lower", "higher"]
 Level = Literal["ok", "warning", "failed"]
@@ -198,6 +200,11 @@ class Page:
     def metrics(self) -> list[str]:
         """Every metric some row has, in the order first met."""
         return list(dict.fromkeys(m for row in self.rows for m in row.scores if row.measured(m)))
+
+    @property
+    def contested(self) -> list[str]:
+        """The metrics that count for ranks; the others only warn."""
+        return [metric for metric in self.metrics if explain(metric).ranked]
 
     def cells(self, metric: str) -> dict[str, ScoreCell]:
         """name -> score of every family that has `metric`."""

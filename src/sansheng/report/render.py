@@ -123,6 +123,7 @@ def _scores(page: Page, summary: Summary) -> list[dict[str, Any]]:
             {
                 "title": _title(metric, measured[0]),
                 "unit": measured[0].unit,
+                "ranked": explain(metric).ranked,
                 "n": _sizes(measured),
                 "note": notes.index(summary.footnotes[metric]) + 1 if metric in summary.footnotes else None,
                 "cells": [_cell(row.name, metric, cell, summary) for row, cell in zip(page.rows, cells, strict=True)],
@@ -144,7 +145,8 @@ def _cell(name: str, metric: str, cell: ScoreCell | None, summary: Summary) -> d
 
 
 def _title(metric: str, cell: ScoreCell) -> str:
-    return f"{explain(metric).title} {ARROWS[cell.better]}"
+    entry = explain(metric)
+    return f"{entry.title} {ARROWS[cell.better]}" if entry.ranked else entry.title
 
 
 def _sizes(cells: list[ScoreCell]) -> str:
@@ -163,9 +165,10 @@ def _panels(page: Page) -> dict[str, list[dict[str, Any]]]:
     return groups
 
 
-def _columns(panels: int) -> int:
-    """How many panels stand beside each other where there is room: all up to six, then in rows of like length."""
-    return -(-panels // -(-panels // 6))
+def _columns(panels: list[dict[str, Any]]) -> int:
+    """How many panels stand beside each other where there is room: up to six, three of what is wide; rows alike."""
+    wide = any(panel.get("longest", 0) > 30 or panel.get("width", 0) > 1.3 * panel.get("height", 0) for panel in panels)
+    return -(-len(panels) // -(-len(panels) // (3 if wide else 6)))
 
 
 def _panel(panel: Panel) -> dict[str, Any]:

@@ -69,10 +69,10 @@ class Summary:
 def summarise(page: Page) -> Summary:
     """Rank the families of `page` and say in plain English what its scores show.
 
-    The ranking is by mean rank over the metrics that at least two families have; equal values share the mean of
+    The ranking is by mean rank over the ranked metrics that at least two families have; equal values share the mean of
     their ranks, and a metric that a family lacks is left out of its mean.
     """
-    winners = [_winner(metric, page.cells(metric)) for metric in page.metrics if page.cells(metric)]
+    winners = [_winner(metric, page.cells(metric)) for metric in page.contested if page.cells(metric)]
     ranking = _ranking(page)
     sentences = [*_overall(page, ranking, winners), *_cautions(page, ranking)]
     return Summary(ranking, winners, sentences, _footnotes(page))
@@ -110,7 +110,7 @@ def _ranking(page: Page) -> list[tuple[str, float]]:
 
 def _ranks_of(page: Page, name: str) -> list[float]:
     """The rank of one family on each metric that it and some other family have."""
-    tables = (page.cells(metric) for metric in page.metrics)
+    tables = (page.cells(metric) for metric in page.contested)
     return [_rank(cells, name) for cells in tables if name in cells and len(cells) > 1]
 
 
@@ -209,7 +209,9 @@ def _ties(contested: list[Winner]) -> list[str]:
 
 def _apart(page: Page, first: str, second: str) -> str:
     """On how many metrics the intervals tell the two best families apart, and for whom."""
-    pairs = [(cells[first], cells[second]) for m in page.metrics if {first, second} <= (cells := page.cells(m)).keys()]
+    pairs = [
+        (cells[first], cells[second]) for m in page.contested if {first, second} <= (cells := page.cells(m)).keys()
+    ]
     apart = [mine.beats(other) for mine, other in pairs if mine.apart(other)]
     if not apart:
         return f"but the 95 % intervals tell the two apart on none of {_metrics(len(pairs))}: call it a tie"
@@ -240,7 +242,7 @@ def _footnotes(page: Page) -> dict[str, str]:
     """metric -> a warning, where a reference that is no model beats every family; one text for all its metrics."""
     notes: dict[str, str] = {}
     for row in filter(_trap, page.references):
-        beaten = [metric for metric in page.metrics if _beats_all(page, row, metric)]
+        beaten = [metric for metric in page.contested if _beats_all(page, row, metric)]
         for metric in beaten:
             notes[metric] = " ".join(filter(None, (notes.get(metric), _warning(row, beaten))))
     return notes
@@ -278,5 +280,5 @@ def listed(names: Sequence[str]) -> str:
 
 
 def unit_text(unit: str) -> str:
-    """The unit with the space before it, or nothing."""
-    return f" {unit}" if unit else ""
+    """The unit with the space before it; nothing where it is long or says no more than the name of the metric."""
+    return f" {unit}" if unit and len(unit) <= 10 and unit not in ("share", "ratio", "AUC") else ""
