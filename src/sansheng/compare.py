@@ -14,14 +14,17 @@ from typing import Any
 
 import numpy as np
 
-from sansheng import checkpoint
+from sansheng import checkpoint, devices
 from sansheng import folder as files
+from sansheng.budget import Budget
 from sansheng.codecs.base import Records
 from sansheng.data import Data
 from sansheng.entry import EVALUATION_KEY, CostPoint, Entry, build_page, table_of
+from sansheng.errors import DataError
 from sansheng.events import Event, Observer, ignore
+from sansheng.metrics.scores import FEWEST
 from sansheng.model import Sampling
-from sansheng.plan import Source, read_data
+from sansheng.plan import Source, parse_budget, read_data
 from sansheng.presets import has_preset
 from sansheng.recipe import count_parameters
 from sansheng.report import Page, render
@@ -87,17 +90,24 @@ def compare(
     if seeds < 1 or (samples is not None and samples < 1):
         raise ValueError("a comparison needs at least 1 seed and 1 sample")
     names = _names(families, presets)
+    limit = parse_budget(budget, steps) or Budget(seconds=60.0)
+    devices.choose(device, precision)
     data = read_data(source, kind, condition, observe)
+    n = samples or min(SAMPLES, len(data.test))
+    if min(n, len(data.train), len(data.test)) < FEWEST:
+        raise DataError(
+            f"{data.name}: {len(data.train)} examples to train on and {len(data.test)} held out are too few to score; "
+            f"a comparison needs {FEWEST} of each (hundreds are better), and as many samples"
+        )
     folder = _folder(out, data.name, force, resume)
     how: dict[str, Any] = {"parameters": parameters, "device": device, "precision": precision, "observe": observe}
-    how |= {"budget": budget, "steps": steps}
+    how |= {"budget": None if limit.seconds is None else str(limit), "steps": limit.steps}
     runs = {
         name: [_train(data, source, folder, key, seed, how, resume) for seed in range(seeds)]
         for name, key in names.items()
     }
     observe(Event("phase", "preparing the scores"))
     scorer = fit_scorer(data, seed=data.split_seed, features=features)
-    n = samples or min(SAMPLES, len(data.test))
     entries = [_score_family(name, runs[name], scorer, n, observe) for name in names]
     entries += _references(scorer, n, observe)
     asked = {

@@ -105,9 +105,11 @@ def table_of(page: Page) -> tuple[list[str], list[list[str]]]:
     cells = {row.name: [_cell_text(row.measured(metric)) for metric in shown] for row in page.rows}
     by_name = {row.name: row for row in page.rows}
     keys = ("steps", "train_seconds", "sample_seconds_per_1000", EVALUATION_KEY)
+    places = {ranked.name: str(ranked.rank) for ranked in ranked_table(page)}
+    names = [*places, *(row.name for row in page.families if row.name not in places)]
     lines = [
-        [ranked.name, str(ranked.rank), *cells[ranked.name], *[_number(by_name[ranked.name].cost.get(k)) for k in keys]]
-        for ranked in ranked_table(page)
+        [name, places.get(name, ""), *cells[name], *[_number(by_name[name].cost.get(key)) for key in keys]]
+        for name in names
     ]
     lines += [[row.name, "", *cells[row.name], *[""] * len(keys)] for row in page.references]
     header = ["model", "rank", *[explain(metric).title for metric in shown]]

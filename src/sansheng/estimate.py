@@ -5,6 +5,8 @@ The one constraint: measured on the machine at hand, by a few steps of the defau
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from sansheng import devices
 from sansheng.budget import Budget
 from sansheng.data import Batches, Data
@@ -17,9 +19,9 @@ COPIES = 8
 """Weights, average, gradients, moments and what a step needs beside them, in weights' sizes: a rule of thumb."""
 
 
-def estimate(data: Data) -> list[tuple[str, str]]:
+def estimate(data: Data, families: Sequence[str] = tuple(DEFAULTS)) -> list[tuple[str, str]]:
     """(family, steps a minute, memory and disk) of the default model of each family, as lines of text."""
-    return [(family, _estimate(data, family)) for family in DEFAULTS]
+    return [(family, _estimate(data, family)) for family in families]
 
 
 def _estimate(data: Data, family: str) -> str:

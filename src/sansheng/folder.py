@@ -20,12 +20,11 @@ from pathlib import Path
 import numpy as np
 import torch
 from pydantic import ValidationError
-from torch import Tensor
+from torch import Tensor, nn
 
 from sansheng import checkpoint, codecs
 from sansheng.codecs.base import Codec
 from sansheng.errors import DataError
-from sansheng.loop import State
 from sansheng.recipe import Recipe, count_parameters
 
 MOST_CONDITIONS = 10_000
@@ -65,9 +64,12 @@ def clear(path: Path) -> None:
     shutil.rmtree(path)
 
 
-def require_room(folder: Path, state: State) -> None:
+def require_room(out: str | Path | None, model: nn.Module) -> None:
     """Raise DataError if the disk has less room than the run will take."""
-    needed = ROOM * 4 * (count_parameters(state.model) + 1)
+    folder = Path(out or ".").expanduser().absolute()
+    while not folder.exists():
+        folder = folder.parent
+    needed = ROOM * 4 * (count_parameters(model) + 1)
     free = shutil.disk_usage(folder).free
     if free < needed:
         raise DataError(f"{folder}: the run needs {needed / 2**20:,.0f} MiB on disk, and {free / 2**20:,.0f} are free")

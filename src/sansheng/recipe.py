@@ -30,6 +30,8 @@ from sansheng.presets import BATCH, PARAMETERS, RUN_OPTIONS, geometry, parse_ove
 from sansheng.space import Real, Space
 
 SURVEY_WIDTHS = (512, 256)
+PRIOR_WIDTH = 64
+"""Of the prior of a VAE, where its codes are many."""
 
 
 class DataReference(BaseModel):
@@ -155,7 +157,7 @@ def _vae(s: dict[str, Any], space: Space, condition_space: Space | None, conditi
         net = ResidualMLP(
             (latent,),
             (latent,),
-            width=width if few else 128,
+            width=width if few else PRIOR_WIDTH,
             condition=condition,
             timed=True,
             fourier=fourier,

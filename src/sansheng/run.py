@@ -248,16 +248,22 @@ def train(
         kind=kind,
         observe=observe,
     )
-    folder = files.make_folder(out, f"{data.name}-{family}", force)
     model = build(recipe, data.codec.space, data.codec.condition_space)
+    files.require_room(out, model)
+    folder = files.make_folder(out, f"{data.name}-{family}", force)
     model.measure(data.train.x[:20_000])
     model.to(recipe.device)
     batches = Batches(data.train, seed=recipe.seed, size=recipe.batch, device=recipe.device)
     recipe = recipe.model_copy(update={"threads": devices.choose_threads(model, batches, recipe.device)[0]})
     state = State(model, Clock.start(limit), recipe.ema_length)
-    files.require_room(folder, state)
     conditions = None if data.train.condition is None else data.train.condition[: files.MOST_CONDITIONS]
     files.write_setup(folder, recipe, data.codec, conditions)
+    if not 0.8 < count_parameters(model) / recipe.parameters < 1.25 and preset == "default":
+        observe(
+            Event(
+                "note", f"the closest a {family} of this data comes to {recipe.parameters:,} parameters is what it has"
+            )
+        )
     observe(Event("phase", f"training a {family} of {count_parameters(model):,} parameters for {limit} in {folder}"))
     return _go_on(folder, recipe, data, state, conditions, observe, previews)
 

@@ -112,8 +112,13 @@ class Session:
         self._journal.flush()
         symptoms = self.state.model.symptoms(values, step.progress)
         self.observe(Event("health", symptoms[0] if symptoms else "ok"))
-        left = step.seconds / step.step * max(0.0, _steps_left(self.state))
+        left = self._seconds_left(step)
         self.observe(Event("step", "", step.progress, step.step, step.seconds, left, values))
+
+    def _seconds_left(self, step: Step) -> float:
+        if self.budget.seconds is not None:
+            return max(0.0, self.budget.seconds - step.seconds)
+        return step.seconds / step.step * max(0, (self.budget.steps or 0) - step.step)
 
     def _draw(self) -> None:
         if self.preview is not None:
@@ -141,12 +146,6 @@ class Session:
         entries = checkpoint.entries(self.folder / "checkpoint")
         kept = f"the last good checkpoint, of step {entries[0]['step']:,}, is kept in {self.folder}" if entries else ""
         return "; ".join(part for part in (f"training broke down: {error}", kept, ADVICE) if part)
-
-
-def _steps_left(state: State) -> float:
-    """Steps until progress is 1 at the present pace of the clock."""
-    slope = state.clock.knots[-1][2]
-    return (1 - state.progress) / slope if slope > 0 else 0.0
 
 
 def read_journal(folder: Path) -> list[dict[str, Any]]:

@@ -337,7 +337,7 @@ def _show_plan(data: Any, recipe: Any) -> None:
     choices = recipe.model_dump(exclude={"sansheng", "data", "settings", "knots", "steps", "seconds", "threads"})
     settings = ", ".join(f"{name}={value}" for name, value in recipe.settings.items())
     lines = [(name, str(value)) for name, value in choices.items()]
-    takes = f"{dict(estimate(data))[recipe.family]} (the default model)"
+    takes = f"{dict(estimate(data, [recipe.family]))[recipe.family]} (the default model)"
     print_pairs([*_data_lines(data), *lines, ("budget", str(recipe.budget)), ("settings", settings), ("takes", takes)])
 
 
