@@ -16,7 +16,8 @@ SPACES = {
     "points": Space((Real(1, -3.0, 3.0), Real(1, -3.0, 3.0))),
     "rows": Space((Real(1, -4.0, 4.0), Category(2), Category(15))),
     "grid": Space((Real(3, -1.0, 1.0),), (24, 24)),
-    "line": Space((Category(27),), (16,)),
+    "word": Space((Category(27),), (16,)),
+    "line": Space((Category(60),), (64,)),
 }
 DATA = DataReference(name="d", source="d", kind="array", digest="0", split_seed=0)
 

@@ -12,25 +12,32 @@ from typing import Any, Literal
 
 from sansheng.errors import unknown
 from sansheng.families import FAMILIES
+from sansheng.networks import sees_whole
 from sansheng.space import Real, Space
 
 PRESETS = ("default", "survey")
-Geometry = Literal["points", "rows", "grid", "line"]
+Geometry = Literal["points", "rows", "grid", "word", "line"]
 
 
 def geometry(space: Space) -> Geometry:
-    """What the defaults depend on: a few numbers, a row of slots, a grid of numbers, or symbols in a line."""
+    """What the defaults depend on: a few numbers, a row of slots, a grid of numbers, a short or long line of symbols."""
     if space.positions:
-        return "line" if space.symbolic else "grid"
+        return "grid" if not space.symbolic else "word" if sees_whole(space) else "line"
     only_numbers = all(isinstance(slot, Real) for slot in space.slots)
     return "points" if only_numbers and space.channels <= 8 else "rows"
 
 
 # -- defaults ------------------------------------------------------------------------------------------------
 
-PARAMETERS: dict[Geometry, int] = {"points": 80_000, "rows": 400_000, "grid": 150_000, "line": 150_000}
-BATCH: dict[Geometry, int] = {"points": 256, "rows": 256, "grid": 64, "line": 128}
-LATENT: dict[Geometry, int] = {"points": 0, "rows": 24, "grid": 24, "line": 48}
+PARAMETERS: dict[Geometry, int] = {
+    "points": 80_000,
+    "rows": 400_000,
+    "grid": 150_000,
+    "word": 1_000_000,
+    "line": 150_000,
+}
+BATCH: dict[Geometry, int] = {"points": 256, "rows": 256, "grid": 64, "word": 256, "line": 128}
+LATENT: dict[Geometry, int] = {"points": 0, "rows": 24, "grid": 24, "word": 48, "line": 48}
 """Latent numbers of a VAE; of points, those beyond one for each number."""
 COINS = 8
 """Latent numbers of a GAN on points that are coin flips; beside them it has one for each number."""
@@ -50,7 +57,7 @@ DEFAULTS: dict[str, Callable[[Geometry], dict[str, Any]]] = {
         "learning_rate": 2e-3 if g == "points" else 1e-3,
     },
     "gan": lambda g: {
-        "latent": {"points": COINS, "rows": 64, "grid": 64, "line": 64}[g],
+        "latent": COINS if g == "points" else 64,
         "loss": "relativistic",
         "coins": COINS if g == "points" else 0,
         "gamma": 1.0 if g == "points" else 0.3,
@@ -59,25 +66,30 @@ DEFAULTS: dict[str, Callable[[Geometry], dict[str, Any]]] = {
         "betas": (0.0, 0.99),
     },
     "diffusion": lambda g: {
-        "path": "edm" if g != "line" else "cosine",
-        "noise_mean": -1.0 if g == "points" else -0.5,
-        "noise_std": 1.8 if g == "points" else 1.4,
-        "drop": 0.1,
-        "steps": 18,
-        "sampler": "heun",
-        "learning_rate": 1e-3,
-        "weight_decay": 0.01,
+        "path": "cosine" if g in SYMBOLS else "edm",
+        "noise_mean": {"points": -1.0, "word": 0.7, "line": 0.7}.get(g, -0.5),
+        "noise_std": {"points": 1.8, "word": 0.8, "line": 0.8}.get(g, 1.4),
+        **_denoising(g),
     },
     "flow": lambda g: {
-        "time_mean": -0.5 if g == "points" else 0.0,
-        "time_std": 1.6 if g == "points" else 1.0,
-        "drop": 0.1,
-        "steps": 18,
-        "sampler": "heun",
-        "learning_rate": 1e-3,
-        "weight_decay": 0.01,
+        "time_mean": {"points": -0.5, "word": 0.7, "line": 0.7}.get(g, 0.0),
+        "time_std": {"points": 1.6, "word": 0.8, "line": 0.8}.get(g, 1.0),
+        **_denoising(g),
     },
 }
+SYMBOLS = ("word", "line")
+
+
+def _denoising(g: Geometry) -> dict[str, Any]:
+    """What diffusion and flow have in common. Symbols are decided by many small steps rather than a few good ones."""
+    return {
+        "drop": 0.1,
+        "steps": 64 if g in SYMBOLS else 18,
+        "sampler": "ancestral" if g in SYMBOLS else "heun",
+        "learning_rate": 3e-3 if g == "line" else 1e-3,
+        "weight_decay": 0.1 if g in SYMBOLS else 0.01,
+    }
+
 
 SURVEY: dict[str, dict[str, Any]] = {
     "vae": {

@@ -170,7 +170,7 @@ def _vae(s: dict[str, Any], space: Space, condition_space: Space | None, conditi
 
 
 def _gan(s: dict[str, Any], space: Space, condition_space: Space | None, condition: int, width: int) -> GAN:
-    generator = networks.decoder(space, s["latent"], width=width, condition=condition)
+    generator = networks.decoder(space, s["latent"], width=width, condition=condition, norm=False)
     critic = networks.encoder(space, 1, width=width, condition=condition, norm=False)
     return GAN(space, generator, critic, condition_space=condition_space, **s)
 

@@ -80,8 +80,9 @@ def test_reading_a_file_as_people_save_it(tmp_path):
     path = tmp_path / "names ü.txt"
     path.write_bytes("\ufeffanna\r\nbo\r\n\r\nzoë\nbo\n".encode())
     source = text.read(path)
-    assert source.records.values == ["anna", "bo", "zoë", "bo"]
-    assert source.notes == ["1 empty lines dropped", "1 lines repeat an earlier one (kept)"]
+    assert source.records.values == ["anna", "bo", "zoë"]
+    assert source.notes[0] == "1 empty lines dropped"
+    assert source.notes[1].startswith("1 lines repeat an earlier one (left out")
 
 
 @pytest.mark.parametrize(

@@ -145,9 +145,9 @@ def test_minimax_saturates_and_non_saturating_does_not():
 # -- penalties ---------------------------------------------------------------------------------------------------
 
 
-def penalty(critic, loss, gamma, progress=0.0):
+def penalty(critic, loss, gamma, progress=0.0, **options):
     """What gamma adds to the critic's loss, and what is logged."""
-    with_it, logged = gan(critic, loss=loss, gamma=gamma).critic_loss(batch(), progress, gen())
+    with_it, logged = gan(critic, loss=loss, gamma=gamma, **options).critic_loss(batch(), progress, gen())
     without, _ = gan(critic, loss=loss, gamma=0.0).critic_loss(batch(), progress, gen())
     return (with_it - without).item(), logged
 
@@ -347,3 +347,37 @@ def test_logged_margin_tells_when_the_critic_has_won():
     even = {"critic/real": 0.2, "critic/fake": 0.1, "critic/ahead": 0.55}
     assert any("critic has won" in word for word in model.symptoms(won, 0.9))
     assert model.symptoms(even, 0.9) == []
+
+
+@pytest.mark.parametrize("left", [0.001, 0.1, 1.0])
+def test_the_weight_of_the_penalty_ends_at_the_share_asked_for(left):
+    start, end = (penalty(Quadratic(), "hinge", 2.0, progress, gamma_left=left)[0] for progress in (0.0, 1.0))
+    assert end / start == pytest.approx(left, rel=0.01)
+
+
+@pytest.mark.parametrize("coins", [0, 2, 3])
+def test_coins_are_fair_flips_and_the_rest_is_normal(coins):
+    model = GAN(Space((Real(3),)), Passing(), Constant(0), latent=3, coins=coins)
+    z = model.generate(20_000, None, gen())
+    flips, normal = z[:, :coins], z[:, coins:]
+    assert set(flips.unique().tolist()) <= {-1.0, 1.0}
+    assert torch.allclose(flips.mean(0), torch.zeros(coins), atol=0.03)
+    assert torch.allclose(normal.std(0), torch.ones(3 - coins), atol=0.03)
+    assert len(normal.unique()) > 1000 * (3 - coins) - 1
+
+
+@pytest.mark.parametrize("options", [{"coins": 4}, {"coins": -1}, {"gamma_left": 0.0}])
+def test_shares_and_coins_that_make_no_sense_are_refused(options):
+    with pytest.raises(ValueError, match=next(iter(options))):
+        GAN(Space((Real(3),)), Passing(), Constant(0), latent=3, **options)
+
+
+class Passing(nn.Module):
+    """A generator that shows its noise."""
+
+    def __init__(self):
+        super().__init__()
+        self.unused = nn.Parameter(torch.zeros(1))
+
+    def forward(self, z, t=None, condition=None):
+        return z

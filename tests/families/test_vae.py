@@ -325,3 +325,10 @@ def test_posterior_collapse_is_seen():
     assert any("collapse" in word for word in collapsed.symptoms({"bound/kl": 1e-4}, 1.0))
     assert collapsed.symptoms({"bound/kl": 3.0}, 1.0) == []
     assert collapsed.symptoms({"bound/kl": 1e-4}, 0.0) == []
+
+
+def test_a_scale_that_learns_faster_moves_as_much_faster():
+    slow, fast = linear_vae(scale=1.0), linear_vae(scale=1.0, scale_rate=10.0)
+    for model in (slow, fast):
+        model.log_scale.data.fill_(-0.1)
+    assert torch.allclose(fast.scale.log(), 10 * slow.scale.log())

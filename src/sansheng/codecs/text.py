@@ -29,7 +29,8 @@ WRITTEN = (".txt",)
 
 
 def read(path: Path) -> Source:
-    """Read a UTF-8 text file (with or without a byte order mark), one example a line; empty lines are dropped.
+    """Read a UTF-8 text file (with or without a byte order mark), one example a line; empty and repeated lines
+    are left out.
 
     Raises DataError for a file that is missing, holds no lines, or is not UTF-8 text (naming the line).
     """
@@ -43,9 +44,12 @@ def read(path: Path) -> Source:
     notes = []
     if len(lines) < len(every):
         notes.append(f"{len(every) - len(lines):,} empty lines dropped")
-    if len(set(lines)) < len(lines):
-        notes.append(f"{len(lines) - len(set(lines)):,} lines repeat an earlier one (kept)")
-    return Source(Records(lines), None, notes)
+    unique = list(dict.fromkeys(lines))
+    if len(unique) < len(lines):
+        notes.append(
+            f"{len(lines) - len(unique):,} lines repeat an earlier one (left out, or held-out lines would leak)"
+        )
+    return Source(Records(unique), None, notes)
 
 
 @final

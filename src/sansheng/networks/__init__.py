@@ -1,7 +1,7 @@
 """Networks in three roles, chosen by the geometry of the space and never by what the data is.
 
 No positions: an MLP. One or two axes: convolutions, but for the encoder and decoder of a few numbers, which an MLP sees
-whole. The denoiser of symbols in a row: a transformer. Every role is
+whole. The denoiser of symbols in a row: a transformer, or an MLP if the row is short. Every role is
 called as ``network(x, t, condition)`` and reads only what it was built for; `condition` has the channels of the
 condition's space and one more that says whether it is given.
 """
@@ -21,8 +21,9 @@ FOURIER_LIMIT = 64
 WIDTHS = (*range(2, 32, 2), *range(32, 64, 4), *range(64, 4097, 8))
 """Widths to choose from: fine steps where one step changes much, even ones where the hardware likes them."""
 TINY = 512
-"""Numbers up to which an encoder or decoder sees a datum whole: an MLP then learns as well as convolutions do, in a
-tenth of the time."""
+SHORT = 2048
+"""Channels times positions up to which an MLP sees a datum whole: `TINY` for numbers, where an encoder and decoder then
+learn as well as with convolutions, in a tenth of the time, and `SHORT` for symbols, where a denoiser does too."""
 
 
 def _fourier(space: Space) -> Tensor | None:
@@ -30,8 +31,13 @@ def _fourier(space: Space) -> Tensor | None:
     return space.real_channels if not space.positions and len(space.real_channels) <= FOURIER_LIMIT else None
 
 
+def sees_whole(space: Space) -> bool:
+    """Whether a datum with positions is small enough for an MLP."""
+    return math.prod(space.shape) <= (SHORT if space.symbolic else TINY)
+
+
 def _convolutional(space: Space) -> bool:
-    return bool(space.positions) and (space.symbolic or math.prod(space.shape) > TINY)
+    return bool(space.positions) and not sees_whole(space)
 
 
 def encoder(space: Space, out: int, *, width: int, condition: int = 0, norm: bool = True) -> nn.Module:
@@ -50,7 +56,7 @@ def decoder(space: Space, latent: int, *, width: int, condition: int = 0, norm: 
 
 def denoiser(space: Space, *, width: int, condition: int = 0) -> nn.Module:
     """``x_t: (B, C, *P)``, ``c_noise: (B,)`` -> ``(B, C, *P)``, starting at zero."""
-    if not space.positions:
+    if not space.positions or (space.symbolic and sees_whole(space)):
         return ResidualMLP(
             space.shape,
             space.shape,
