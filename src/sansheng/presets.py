@@ -20,7 +20,7 @@ Geometry = Literal["points", "rows", "grid", "word", "line"]
 
 
 def geometry(space: Space) -> Geometry:
-    """What the defaults depend on: a few numbers, a row of slots, a grid of numbers, a short or long line of symbols."""
+    """What the defaults depend on: a few numbers, a row of slots, a grid, a short or a long line of symbols."""
     if space.positions:
         return "grid" if not space.symbolic else "word" if sees_whole(space) else "line"
     only_numbers = all(isinstance(slot, Real) for slot in space.slots)

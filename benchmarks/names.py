@@ -1,0 +1,57 @@
+"""Names: are samples closer to held-out names than those of an n-gram model that counts, and are they copies?
+
+    python benchmarks/names.py names.txt [--families flow diffusion] [--budget 180s]
+
+Prints the divergence between n-gram profiles (1 to 4, Jensen-Shannon, bits) of held-out names and of samples, of 3-gram
+samples and of training names, at equal numbers of lines; and the share of samples that stand in the training split.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+import sansheng.run
+from sansheng.data import open_data
+from sansheng.metrics.memory import copied_share
+from sansheng.metrics.ngram_model import NGramModel
+from sansheng.metrics.text import ngram_profile_divergence, unique_share
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("path")
+    parser.add_argument("--families", nargs="+", default=["flow", "diffusion"])
+    parser.add_argument("--budget", default="180s")
+    parser.add_argument("--lines", type=int, default=3000)
+    parser.add_argument("--run", help="score this run instead of training")
+    asked = parser.parse_args()
+    data = open_data(asked.path)
+    train, rng = data.train_records.values, np.random.default_rng(0)
+    held_out = [data.test_records.values[i] for i in rng.permutation(len(data.test))[: asked.lines]]
+    n = len(held_out)
+    rows = {
+        "training": [train[i] for i in rng.permutation(len(train))[:n]],
+        **{f"{order}-gram": NGramModel(order).fit(train).sample(n, rng) for order in (3, 4, 5)},
+    }
+    for family in ["run"] if asked.run else asked.families:
+        with tempfile.TemporaryDirectory() as folder:
+            out = Path(folder) / "run"
+            run = (
+                sansheng.run.load(asked.run)
+                if asked.run
+                else sansheng.run.train(data, family=family, budget=asked.budget, out=out, previews=False)
+            )
+            rows[family] = run.sample(n)
+    for name, lines in rows.items():
+        divergence = ngram_profile_divergence(held_out, lines)
+        shares = {"copied": copied_share(train, lines), "unique": unique_share(lines)}
+        print(json.dumps({"row": name, "divergence": round(divergence, 4), **shares, "lines": n, "some": lines[:8]}))
+
+
+if __name__ == "__main__":
+    main()
