@@ -58,8 +58,8 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder, with a space and more in its name, of data and of runs that are named as their data."""
     folder = tmp_path_factory.mktemp("Größe 三")
     rng = np.random.default_rng(3)
-    labels = np.arange(40) % 2
-    np.savez(folder / "image.npz", images=rng.integers(0, 256, (40, 6, 5, 1), dtype=np.uint8), labels=labels)
+    labels = np.arange(60) % 2
+    np.savez(folder / "image.npz", images=rng.integers(0, 256, (60, 6, 5, 1), dtype=np.uint8), labels=labels)
     np.save(folder / "array.npy", rng.standard_normal((40, 3)).astype(np.float32))
     (folder / "text.txt").write_text("".join(f"{'abc'[i % 3]}{'xyz'[i % 2]}\n" for i in range(40)), "utf-8")
     pd.DataFrame({"size": rng.exponential(1, 40), "job": rng.choice(["cook", "poet"], 40)}).to_csv(
@@ -86,7 +86,7 @@ def write_data(folder: Path) -> None:
     (folder / "ragged.csv").write_text("a,b\n1,2\n3,4,5\n6,7\n")
     (folder / "constant.csv").write_text("a\n" + "1\n" * 9)
     (folder / "one.csv").write_text("a,b\n1,x\n")
-    (folder / "good.csv").write_text("a,b\n" + "".join(f"{i},{'xy'[i % 2]}\n" for i in range(30)))
+    (folder / "good.csv").write_text("a,b\n" + "".join(f"{i},{'xy'[i % 2]}\n" for i in range(60)))
     (folder / "data.xyz").write_text("?")
     (folder / "taken").mkdir()
     (folder / "taken" / "thesis.txt").write_text("years of work")

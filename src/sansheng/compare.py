@@ -94,11 +94,7 @@ def compare(
     devices.choose(device, precision)
     data = read_data(source, kind, condition, observe)
     n = samples or min(SAMPLES, len(data.test))
-    if min(n, len(data.train), len(data.test)) < FEWEST:
-        raise DataError(
-            f"{data.name}: {len(data.train)} examples to train on and {len(data.test)} held out are too few to score; "
-            f"a comparison needs {FEWEST} of each (hundreds are better), and as many samples"
-        )
+    _require_enough(data, n)
     folder = _folder(out, data.name, force, resume)
     how: dict[str, Any] = {"parameters": parameters, "device": device, "precision": precision, "observe": observe}
     how |= {"budget": None if limit.seconds is None else str(limit), "steps": limit.steps}
@@ -110,18 +106,18 @@ def compare(
     scorer = fit_scorer(data, seed=data.split_seed, features=features)
     entries = [_score_family(name, runs[name], scorer, n, observe) for name in names]
     entries += _references(scorer, n, observe)
-    asked = {
-        "--families": ",".join(dict.fromkeys(families)),
-        "--presets": ",".join(dict.fromkeys(presets)),
-        "--seeds": seeds,
-        "--condition": ",".join(data.condition) or None,
-        "--parameters": parameters,
-        "--samples": samples,
-    }
+    asked = {"--families": ",".join(families), "--presets": ",".join(presets), "--seeds": seeds}
+    asked |= {"--condition": ",".join(data.condition) or None, "--parameters": parameters, "--samples": samples}
     page = build_page(data, entries, n=n, asked=asked)
     _write(folder, data, entries, page)
     observe(Event("saved", str(folder / "report.html")))
     return Comparison(folder, [run for group in runs.values() for run in group], page)
+
+
+def _require_enough(data: Data, n: int) -> None:
+    if min(n, len(data.train), len(data.test)) < FEWEST:
+        found = f"{len(data.train)} examples to train on, {len(data.test)} held out and {n} samples"
+        raise DataError(f"{data.name}: {found} are too few to score; {FEWEST} of each are the least, hundreds better")
 
 
 def _write(folder: Path, data: Data, entries: Sequence[Entry], page: Page) -> None:

