@@ -31,7 +31,7 @@ HEADLINES = (
 )  # fmt: skip
 """What a terminal has room for, as far as it was measured."""
 SHOWN_IN_TERMINAL = 4
-SHOWN = 64
+SHOWN = 36
 SHOWN_ROWS = 12
 MOST_POINTS = 600
 """Points of a learning curve in the report."""

@@ -60,7 +60,7 @@ DEFAULTS: dict[str, Callable[[Geometry], dict[str, Any]]] = {
         "latent": COINS if g == "points" else 64,
         "loss": "relativistic",
         "coins": COINS if g == "points" else 0,
-        "gamma": 1.0 if g == "points" else 0.3,
+        "gamma": 0.5 if g == "points" else 0.3,
         "gamma_left": 0.001 if g == "points" else 0.1,
         "learning_rate": 2e-3 if g == "points" else 5e-4,
         "betas": (0.0, 0.99),

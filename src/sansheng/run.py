@@ -150,9 +150,12 @@ class Run:
         return scores
 
     def score(self, scorer: Scorer, records: Records, *, seed: int = 0) -> dict[str, Score]:
-        """The scores of records drawn from this run, with a bound on held-out likelihood where the family has one."""
+        """The scores of records drawn from this run, with a bound on held-out likelihood where the family has one.
+
+        A model with another likelihood than the data's own (the survey's Bernoulli) has a bound like no other's.
+        """
         scores = scorer.score(records, np.random.default_rng([seed, 2]))
-        if isinstance(self.model, HasLikelihood):
+        if isinstance(self.model, HasLikelihood) and self.model.space.slots == self.codec.space.slots:
             held_out = scorer.data.test_records.take(np.arange(min(500, len(scorer.data.test_records))))
             scores["bound"] = scorer.bound(self.log_likelihood(held_out, seed=seed))
         return scores
