@@ -3,8 +3,8 @@
     python benchmarks/tables.py adult_train.csv [--families vae gan diffusion flow] [--budget 60s] [--rows 32561]
 
 A row is valid if it has the table's columns and types, only levels the table has, and numbers within its range; gaps
-may only come where the table has them. Prints one line of JSON a family, with shape and trend errors against the training
-split.
+may only come where the table has them. Prints one line of JSON a family, with shape and trend errors against the
+training split.
 """
 
 from __future__ import annotations

@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +15,7 @@ import pandas as pd
 import pytest
 import torch
 
+from sansheng import checkpoint
 from sansheng.errors import DataError
 from sansheng.events import Event
 from sansheng.run import Run, load, resume, train
@@ -76,9 +82,6 @@ def test_stopped_and_resumed_is_unbroken_bit_for_bit(family: str, kind: str, tmp
 
     def stop(event: Event) -> None:
         if event.kind == "step" and event.step == 3:
-            import os
-            import signal
-
             os.kill(os.getpid(), signal.SIGTERM)
 
     with pytest.raises(Interrupted):
@@ -229,3 +232,36 @@ def test_a_run_says_what_it_is(tmp_path: Path) -> None:
     assert "6 steps" in lines["trained"]
     card = (tmp_path / "run" / "README.md").read_text()
     assert "no formal privacy" in card
+
+
+def test_half_precision_trains_to_numbers(family: str, tmp_path: Path) -> None:
+    run = quick(family, tmp_path / "run", precision="bf16")
+    assert run.recipe.precision == "bf16"
+    assert all(torch.isfinite(w).all() for w in weights(tmp_path / "run").values())
+    full = quick(family, tmp_path / "full", precision="fp32")
+    assert not same(weights(run.path), weights(full.path))
+
+
+KILLED = """
+import sys
+import sansheng.session
+from sansheng.run import train
+
+sansheng.session.CHECKPOINT_SECONDS = 0.0
+train(sys.argv[1], family="gan", out=sys.argv[2], steps=int(sys.argv[3]), parameters=4000, previews=False)
+"""
+
+
+def test_killed_without_warning_a_run_goes_on_from_its_last_checkpoint(tmp_path: Path) -> None:
+    steps, path = 60, tmp_path / "rows.npy"
+    np.save(path, make("array"))  # pyright: ignore
+    child = subprocess.Popen([sys.executable, "-c", KILLED, str(path), str(tmp_path / "killed"), str(steps)])
+    folder, deadline = tmp_path / "killed" / "checkpoint", time.monotonic() + 60
+    while len(checkpoint.entries(folder)) < 2 and child.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.01)
+    child.kill()
+    assert child.wait() == -signal.SIGKILL
+    assert 0 < checkpoint.entries(folder)[0]["step"] < steps
+    resume(tmp_path / "killed")
+    train(path, family="gan", out=tmp_path / "whole", steps=steps, parameters=4000, previews=False)
+    assert same(weights(tmp_path / "killed"), weights(tmp_path / "whole"))
