@@ -39,7 +39,7 @@ PARAMETERS: dict[Geometry, int] = {
 BATCH: dict[Geometry, int] = {"points": 256, "rows": 256, "grid": 64, "word": 256, "line": 128}
 LATENT: dict[Geometry, int] = {"points": 0, "rows": 24, "grid": 24, "word": 48, "line": 48}
 """Latent numbers of a VAE; of points, those beyond one for each number."""
-COINS = 8
+COINS = 6
 """Latent numbers of a GAN on points that are coin flips; beside them it has one for each number."""
 
 DEFAULTS: dict[str, Callable[[Geometry], dict[str, Any]]] = {
@@ -63,7 +63,7 @@ DEFAULTS: dict[str, Callable[[Geometry], dict[str, Any]]] = {
         "gamma": 0.5 if g == "points" else 0.3,
         "gamma_left": 0.001 if g == "points" else 0.1,
         "learning_rate": 2e-3 if g == "points" else 5e-4,
-        "betas": (0.0, 0.99),
+        "betas": (0.5, 0.9) if g == "points" else (0.0, 0.99),
     },
     "diffusion": lambda g: {
         "path": "cosine" if g in SYMBOLS else "edm",
