@@ -39,7 +39,7 @@ PARAMETERS: dict[Geometry, int] = {
 BATCH: dict[Geometry, int] = {"points": 256, "rows": 256, "grid": 64, "word": 256, "line": 128}
 LATENT: dict[Geometry, int] = {"points": 0, "rows": 24, "grid": 24, "word": 48, "line": 48}
 """Latent numbers of a VAE; of points, those beyond one for each number."""
-COINS = 6
+COINS = 8
 """Latent numbers of a GAN on points that are coin flips; beside them it has one for each number."""
 
 DEFAULTS: dict[str, Callable[[Geometry], dict[str, Any]]] = {
