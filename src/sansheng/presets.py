@@ -33,10 +33,10 @@ PARAMETERS: dict[Geometry, int] = {
     "points": 80_000,
     "rows": 400_000,
     "grid": 150_000,
-    "word": 1_000_000,
+    "word": 150_000,
     "line": 150_000,
 }
-BATCH: dict[Geometry, int] = {"points": 256, "rows": 256, "grid": 64, "word": 256, "line": 128}
+BATCH: dict[Geometry, int] = {"points": 256, "rows": 256, "grid": 64, "word": 128, "line": 128}
 LATENT: dict[Geometry, int] = {"points": 0, "rows": 24, "grid": 24, "word": 48, "line": 48}
 """Latent numbers of a VAE; of points, those beyond one for each number."""
 COINS = 8
@@ -60,13 +60,14 @@ DEFAULTS: dict[str, Callable[[Geometry], dict[str, Any]]] = {
         "latent": COINS if g == "points" else 64,
         "loss": "relativistic",
         "coins": COINS if g == "points" else 0,
+        "noise": 1.0 if g == "points" else 0.0,
         "gamma": 0.5 if g == "points" else 0.3,
-        "gamma_left": 0.001 if g == "points" else 0.1,
+        "gamma_left": 2e-4 if g == "points" else 0.1,
         "learning_rate": 2e-3 if g == "points" else 5e-4,
-        "betas": (0.5, 0.9) if g == "points" else (0.0, 0.99),
+        "betas": (0.0, 0.99),
     },
     "diffusion": lambda g: {
-        "path": "cosine" if g in SYMBOLS else "edm",
+        "path": "masked" if g in SYMBOLS else "edm",
         "noise_mean": {"points": -1.0, "word": 0.7, "line": 0.7}.get(g, -0.5),
         "noise_std": {"points": 1.8, "word": 0.8, "line": 0.8}.get(g, 1.4),
         **_denoising(g),
@@ -86,7 +87,7 @@ def _denoising(g: Geometry) -> dict[str, Any]:
         "drop": 0.1,
         "steps": 64 if g in SYMBOLS else 18,
         "sampler": "ancestral" if g in SYMBOLS else "heun",
-        "learning_rate": 3e-3 if g == "line" else 1e-3,
+        "learning_rate": 3e-3 if g in SYMBOLS else 1e-3,
         "weight_decay": 0.1 if g in SYMBOLS else 0.01,
     }
 

@@ -22,6 +22,7 @@ from sansheng.errors import unknown
 from sansheng.families.diffusion import Diffusion
 from sansheng.families.flow import Flow
 from sansheng.families.gan import GAN
+from sansheng.families.masked import MaskedDiffusion
 from sansheng.families.vae import VAE
 from sansheng.model import GenerativeModel
 from sansheng.networks.mlp import Bounded, PlainMLP, ResidualMLP
@@ -30,6 +31,8 @@ from sansheng.presets import BATCH, PARAMETERS, RUN_OPTIONS, geometry, parse_ove
 from sansheng.space import Real, Space
 
 SURVEY_WIDTHS = (512, 256)
+MASKED = "masked"
+"""The path of a diffusion that hides symbols instead of drowning numbers in noise."""
 PRIOR_WIDTH = 64
 """Of the prior of a VAE, where its codes are many."""
 
@@ -175,11 +178,18 @@ def _gan(s: dict[str, Any], space: Space, condition_space: Space | None, conditi
     return GAN(space, generator, critic, condition_space=condition_space, **s)
 
 
-def _diffusion(s: dict[str, Any], space: Space, condition_space: Space | None, condition: int, width: int) -> Diffusion:
+def _diffusion(
+    s: dict[str, Any], space: Space, condition_space: Space | None, condition: int, width: int
+) -> GenerativeModel:
     path = s.pop("path")
+    network = networks.denoiser(space, width=width, condition=condition)
+    if path == MASKED:
+        for gaussian in ("noise_mean", "noise_std", "sampler", "levels"):
+            s.pop(gaussian, None)
+        return MaskedDiffusion(space, network, condition_space=condition_space, **s)
     if path not in PATHS:
-        raise unknown("path", path, PATHS)
-    denoiser = Denoiser(space, networks.denoiser(space, width=width, condition=condition), PATHS[path]())
+        raise unknown("path", path, (*PATHS, MASKED))
+    denoiser = Denoiser(space, network, PATHS[path]())
     return Diffusion(space, denoiser, condition_space=condition_space, **s)
 
 

@@ -177,7 +177,7 @@ def test_r1_teaches_the_critic():
 
 def test_the_weight_of_the_penalty_falls_to_a_tenth():
     added = [penalty(Linear(2.0), "relativistic", 5.0, progress)[0] for progress in (0.0, 0.5, 1.0)]
-    assert added == pytest.approx([5.0 * 4, 5.0 * 4 / math.sqrt(10), 5.0 * 4 / 10], rel=1e-4)
+    assert added == pytest.approx([5.0 * 4, 5.0 * 4 / 10**0.25, 5.0 * 4 / 10], rel=1e-4)
 
 
 @pytest.mark.parametrize(("slope", "cost"), [(1.0, 0.0), (3.0, 4.0), (0.5, 0.25)])
@@ -195,7 +195,7 @@ def test_wgan_gp_looks_between_pairs():
             return super().forward(x)
 
     gan(Watching(1.0), loss="wasserstein_gp", gamma=1.0).critic_loss(batch(), 0.0, gen())
-    real, fake, between = seen
+    (real, fake), between = seen[0].chunk(2), seen[1]
     share = (between - fake) / (real - fake)
     torch.testing.assert_close(share[:, 0], share[:, 1], atol=1e-3, rtol=1e-3)
     assert (share > -1e-3).all()
@@ -366,7 +366,38 @@ def test_coins_are_fair_flips_and_the_rest_is_normal(coins):
     assert len(normal.unique()) > 1000 * (3 - coins) - 1
 
 
-@pytest.mark.parametrize("options", [{"coins": 4}, {"coins": -1}, {"gamma_left": 0.0}])
+def spread_seen(progress, **options):
+    """Standard deviation of what is added to the real and to the generated data that a critic sees."""
+    seen = []
+
+    class Watching(Linear):
+        def forward(self, x, t=None, condition=None):
+            seen.append(x.detach().clone())
+            return super().forward(x)
+
+    many = Batch(torch.zeros(5000, 2))
+    for noise in (0.0, options.pop("noise")):
+        model = gan(Watching(1.0), noise=noise, gamma=0.0)
+        model.critic_loss(many, progress, gen())
+        model.generator_loss(many, progress, gen())
+    (plain, _, _), (critic, real, fake) = seen[:3], seen[3:]
+    return [round(x.std().item(), 2) for x in (critic[:5000], real)], critic, fake, plain
+
+
+def test_instance_noise_falls_and_ends():
+    for progress, wanted in ((0.0, 0.8), (0.25, 0.8 / 50**0.5), (0.499, 0.016), (0.5, 0.0), (1.0, 0.0)):
+        (critic, real), *_ = spread_seen(progress, noise=0.8)
+        assert critic == pytest.approx(wanted, abs=0.02)
+        assert real == pytest.approx(wanted, abs=0.02)
+
+
+def test_instance_noise_is_on_generated_data_too():
+    _, critic, fake, plain = spread_seen(0.0, noise=3.0)
+    assert critic[5000:].std() > plain[5000:].std() + 1
+    assert fake.std() > plain[5000:].std() + 1
+
+
+@pytest.mark.parametrize("options", [{"coins": 4}, {"coins": -1}, {"gamma_left": 0.0}, {"noise": -1.0}])
 def test_shares_and_coins_that_make_no_sense_are_refused(options):
     with pytest.raises(ValueError, match=next(iter(options))):
         GAN(Space((Real(3),)), Passing(), Constant(0), latent=3, **options)

@@ -5,6 +5,7 @@ import torch
 
 from sansheng import networks
 from sansheng.networks.conv import ConvDenoiser
+from sansheng.networks.line import LineDenoiser
 from sansheng.networks.mlp import ResidualMLP
 from sansheng.networks.transformer import TransformerDenoiser
 from sansheng.space import Category, Real, Space
@@ -72,8 +73,8 @@ def test_training_and_sampling_agree(space):
 def test_geometry_alone_chooses_the_denoiser():
     kinds = {name: type(networks.denoiser(space, width=16)) for name, space in SPACES.items()}
     assert {n for n, k in kinds.items() if k is ResidualMLP} == {
-        "point", "row", "symbols", "one symbol", "wide row", "word",
-        "map of symbols",
+        "point", "row", "symbols", "one symbol", "wide row",
     }  # fmt: skip
+    assert {n for n, k in kinds.items() if k is LineDenoiser} == {"word"}
     assert {n for n, k in kinds.items() if k is TransformerDenoiser} == {"sentence"}
-    assert {n for n, k in kinds.items() if k is ConvDenoiser} == {"series", "image", "tagged series"}
+    assert {n for n, k in kinds.items() if k is ConvDenoiser} == {"series", "image", "tagged series", "map of symbols"}

@@ -1,7 +1,7 @@
 """Networks in three roles, chosen by the geometry of the space and never by what the data is.
 
 No positions: an MLP. One or two axes: convolutions, but for the encoder and decoder of a few numbers, which an MLP sees
-whole. The denoiser of symbols in a row: a transformer, or an MLP if the row is short. Every role is
+whole. The denoiser of symbols in a row: a transformer, or convolutions if the row is short. Every role is
 called as ``network(x, t, condition)`` and reads only what it was built for; `condition` has the channels of the
 condition's space and one more that says whether it is given.
 """
@@ -13,6 +13,7 @@ import math
 from torch import Tensor, nn
 
 from sansheng.networks.conv import ConvDecoder, ConvDenoiser, ConvEncoder
+from sansheng.networks.line import LineDenoiser
 from sansheng.networks.mlp import ResidualMLP
 from sansheng.networks.transformer import TransformerDenoiser
 from sansheng.space import Space
@@ -23,7 +24,7 @@ WIDTHS = (*range(2, 32, 2), *range(32, 64, 4), *range(64, 4097, 8))
 TINY = 512
 SHORT = 2048
 """Channels times positions up to which an MLP sees a datum whole: `TINY` for numbers, where an encoder and decoder then
-learn as well as with convolutions, in a tenth of the time, and `SHORT` for symbols, where a denoiser does too."""
+learn as well as with convolutions, in a tenth of the time, and `SHORT` for symbols."""
 
 
 def _fourier(space: Space) -> Tensor | None:
@@ -56,7 +57,7 @@ def decoder(space: Space, latent: int, *, width: int, condition: int = 0, norm: 
 
 def denoiser(space: Space, *, width: int, condition: int = 0) -> nn.Module:
     """``x_t: (B, C, *P)``, ``c_noise: (B,)`` -> ``(B, C, *P)``, starting at zero."""
-    if not space.positions or (space.symbolic and sees_whole(space)):
+    if not space.positions:
         return ResidualMLP(
             space.shape,
             space.shape,
@@ -67,5 +68,7 @@ def denoiser(space: Space, *, width: int, condition: int = 0) -> nn.Module:
             zero_output=True,
         )
     if space.symbolic and len(space.positions) == 1:
+        if sees_whole(space):
+            return LineDenoiser(space.channels, space.positions[0], width=width, condition=condition)
         return TransformerDenoiser(space.channels, space.positions[0], width=width, condition=condition)
     return ConvDenoiser(space.channels, space.positions, width=width, condition=condition)

@@ -1,0 +1,125 @@
+"""Masked diffusion for symbols: hide some, learn to tell them from the rest, then reveal a line bit by bit.
+
+Absorbing discrete diffusion (Austin 2021; Sahoo 2024; Shi 2024) in its time-free form: its bound is that of a model
+which reads in any order (Hoogeboom 2022, eq. 5; Ou 2025), so that only how many symbols are hidden need be drawn.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from sansheng.model import DEFAULT_SAMPLING, Batch, GenerativeModel, Sampling, Turn, given
+from sansheng.space import Space
+
+
+class MaskedDiffusion(GenerativeModel):
+    """network: ``(x with zeros for what is hidden, share hidden: (B,), condition) -> logits (B, C, *P)``.
+
+    drop: share of examples whose condition is hidden in training. steps: how many times a line is looked at when it is
+    drawn, and never more often than it has symbols; with as many as that, samples follow the network's conditionals
+    exactly. Raises ValueError for a space with numbers in it.
+    """
+
+    iterative = True
+
+    def __init__(
+        self,
+        space: Space,
+        network: nn.Module,
+        *,
+        condition_space: Space | None = None,
+        drop: float = 0.1,
+        steps: int = 64,
+        learning_rate: float = 3e-3,
+        weight_decay: float = 0.1,
+    ) -> None:
+        super().__init__()
+        if not space.symbolic:
+            raise ValueError("masked diffusion is for symbols alone: there is no hiding a number by half")
+        self.space, self.condition_space, self.network = space, condition_space, network
+        self.drop, self.steps = drop, steps
+        self.learning_rate, self.weight_decay = learning_rate, weight_decay
+
+    def turns(self) -> dict[str, Turn]:
+        how = {"weight_decay": self.weight_decay, "betas": (0.9, 0.98)}
+        return {"denoiser": Turn(self, self.loss, self.learning_rate, **how)}
+
+    def loss(self, batch: Batch, progress: float, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
+        """The negative bound in nats per symbol, one draw of what is hidden for each example."""
+        keep = torch.rand(len(batch), generator=generator, device=batch.x.device) >= self.drop
+        return -self._bound(batch.x, given(batch.condition, keep), generator).mean() / self.space.size, {}
+
+    @torch.no_grad()
+    def log_likelihood(self, batch: Batch, *, samples: int, generator: torch.Generator) -> Tensor:
+        """A lower bound on log p(x | condition), ``(B,)`` [nats], estimated without bias from `samples` draws."""
+        condition = given(batch.condition)
+        draws = [self._bound(batch.x, condition, generator) for _ in range(samples)]
+        return torch.stack(draws).mean(0)
+
+    def _bound(self, x: Tensor, condition: Tensor | None, generator: torch.Generator) -> Float[Tensor, " B"]:
+        """(D/k) Σ log p(hidden symbol | the rest) with k of D symbols hidden, k uniform on 1..D and stratified."""
+        n, units = len(x), self.space.size
+        order = torch.randperm(n, generator=generator, device=x.device)
+        share = (order + torch.rand(n, generator=generator, device=x.device)) / n
+        hidden = (share * units).long().clamp_max(units - 1) + 1
+        mask = self._ranks(n, generator, x.device) < hidden[:, None]
+        # the one-hot vectors of what is shown are set to zero, so that `nll` leaves them out
+        return -units / hidden * self.space.nll(self._logits(x, mask, condition), x * self._channels(mask))
+
+    def _ranks(self, n: int, generator: torch.Generator, device: torch.device) -> Tensor:
+        """A random order of the symbols of each example: ``(n, D)``, each row a permutation."""
+        return torch.rand(n, self.space.size, generator=generator, device=device).argsort(1).argsort(1)
+
+    def _logits(self, x: Tensor, mask: Bool[Tensor, "B D"], condition: Tensor | None) -> Tensor:
+        return self.network(x * ~self._channels(mask), mask.float().mean(1), condition).float()
+
+    def _channels(self, mask: Tensor) -> Tensor:
+        """A value for each symbol, ``(B, D)``, as one for each channel, ``(B, C, *P)``."""
+        return mask.unflatten(1, (len(self.space.slots), *self.space.positions)).index_select(1, self._slot)
+
+    @cached_property
+    def _slot(self) -> Tensor:
+        widths = torch.tensor([slot.width for slot in self.space.slots])
+        return torch.arange(len(widths)).repeat_interleave(widths).to(next(self.parameters()).device)
+
+    @torch.no_grad()
+    def sample(
+        self,
+        n: int,
+        *,
+        condition: Tensor | None = None,
+        settings: Sampling = DEFAULT_SAMPLING,
+        generator: torch.Generator,
+    ) -> Tensor:
+        steps = self._steps(settings)
+        device = next(self.parameters()).device
+        x = torch.zeros(n, *self.space.shape, device=device)
+        ranks = self._ranks(n, generator, device)
+        known, dropped = given(condition), None
+        if condition is not None and settings.guidance != 1:
+            dropped = given(condition, torch.zeros(len(condition), dtype=torch.bool, device=device))
+        for step in range(steps):
+            first, last = (self.space.size * i // steps for i in (step, step + 1))
+            mask = ranks >= first
+            logits = self._logits(x, mask, known)
+            if dropped is not None:
+                without = self._logits(x, mask, dropped)
+                logits = without + settings.guidance * (logits - without)
+            drawn = self.space.sample(logits, generator=generator)
+            x = torch.where(self._channels(mask & (ranks < last)), drawn, x)
+        return x
+
+    def evaluations(self, settings: Sampling = DEFAULT_SAMPLING) -> int:
+        guided = 2 if settings.guidance != 1 and self.condition_space is not None else 1
+        return guided * self._steps(settings)
+
+    def _steps(self, settings: Sampling) -> int:
+        if settings.sampler not in (None, "ancestral"):
+            raise ValueError(f"masked diffusion has one sampler, ancestral, and no {settings.sampler!r}")
+        if settings.steps is not None and settings.steps < 1:
+            raise ValueError(f"a sampler takes at least 1 step, not {settings.steps}")
+        return min(settings.steps or self.steps, self.space.size)

@@ -1,0 +1,148 @@
+"""Masked diffusion: its bound is exact where conditionals are known, and its samples follow them."""
+
+import itertools
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from sansheng.budget import Budget, Clock
+from sansheng.families.masked import MaskedDiffusion
+from sansheng.loop import State, train
+from sansheng.model import Batch, Sampling
+from sansheng.networks.line import LineDenoiser
+from sansheng.space import Category, Real, Space
+
+PAIR = Space((Category(2),), (2,))
+JOINT = torch.tensor([[0.1, 0.3], [0.2, 0.4]])
+"""p(first, second) of a line of two symbols of two levels."""
+
+
+def gen(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+class Exact(nn.Module):
+    """The true conditionals of `JOINT`, whatever is hidden. `asked` is what was hidden when it was asked."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(1))
+        self.asked = []
+
+    def forward(self, x, t=None, condition=None):
+        self.asked.append((x, t, condition))
+        first, second = x[:, :, 0], x[:, :, 1]
+        known_first, known_second = first.sum(1, keepdim=True) > 0, second.sum(1, keepdim=True) > 0
+        p_first = torch.where(known_second, second @ (JOINT / JOINT.sum(0)).T, JOINT.sum(1))
+        p_second = torch.where(known_first, first @ (JOINT / JOINT.sum(1, keepdim=True)), JOINT.sum(0))
+        return torch.stack([p_first, p_second], dim=2).log() + self.weight
+
+
+def every_pair():
+    lines = torch.tensor(list(itertools.product([0, 1], repeat=2)))
+    return torch.nn.functional.one_hot(lines, 2).transpose(1, 2).float()
+
+
+def test_the_bound_is_exact_with_the_true_conditionals():
+    model = MaskedDiffusion(PAIR, Exact())
+    x = every_pair().repeat(500, 1, 1)
+    bound = model.log_likelihood(Batch(x), samples=40, generator=gen()).view(500, 4).mean(0)
+    torch.testing.assert_close(bound, JOINT.flatten().log(), atol=0.02, rtol=0)
+
+
+def test_the_bound_of_a_network_that_knows_nothing_is_that_of_a_guess():
+    network = LineDenoiser(5, 4, width=8)  # begins at zero, so every level is as likely
+    model = MaskedDiffusion(Space((Category(5),), (4,)), network)
+    x = torch.nn.functional.one_hot(torch.randint(5, (8, 4), generator=gen()), 5).transpose(1, 2).float()
+    bound = model.log_likelihood(Batch(x), samples=3, generator=gen())
+    torch.testing.assert_close(bound, torch.full((8,), -4 * math.log(5)))
+    loss, _ = model.loss(Batch(x), 0.5, gen())
+    assert loss.item() == pytest.approx(math.log(5))
+
+
+def test_samples_follow_the_joint_distribution_when_symbols_come_one_by_one():
+    drawn = MaskedDiffusion(PAIR, Exact()).sample(20_000, generator=gen())
+    share = torch.einsum("ni,nj->ij", drawn[:, :, 0], drawn[:, :, 1]) / len(drawn)
+    torch.testing.assert_close(share, JOINT, atol=0.012, rtol=0)
+
+
+def test_one_step_draws_all_symbols_alone():
+    drawn = MaskedDiffusion(PAIR, Exact()).sample(20_000, settings=Sampling(steps=1), generator=gen())
+    share = torch.einsum("ni,nj->ij", drawn[:, :, 0], drawn[:, :, 1]) / len(drawn)
+    alone = JOINT.sum(1, keepdim=True) * JOINT.sum(0, keepdim=True)
+    torch.testing.assert_close(share, alone, atol=0.012, rtol=0)
+
+
+@pytest.mark.parametrize(("steps", "wanted"), [(None, 2), (1, 1), (2, 2), (50, 2)])
+def test_a_line_is_looked_at_no_more_often_than_it_has_symbols(steps, wanted):
+    network = Exact()
+    model = MaskedDiffusion(PAIR, network)
+    model.sample(3, settings=Sampling(steps=steps), generator=gen())
+    assert len(network.asked) == model.evaluations(Sampling(steps=steps)) == wanted
+
+
+def test_the_network_never_sees_what_it_is_to_tell():
+    network = Exact()
+    x = every_pair()
+    _, seen = MaskedDiffusion(PAIR, network).loss(Batch(x), 0.5, gen()), network.asked[0]
+    shown = seen[0].sum(1) > 0
+    torch.testing.assert_close(seen[0], x * shown[:, None])
+    torch.testing.assert_close(seen[1], 1 - shown.float().mean(1))
+    assert (~shown).any(1).all()
+
+
+def test_slots_are_hidden_one_by_one():
+    space = Space((Category(2), Category(3)))
+    model = MaskedDiffusion(space, nn.Linear(5, 5))
+    mask = torch.tensor([[True, False], [False, True]])
+    assert model._channels(mask).tolist() == [[True, True, False, False, False], [False, False, True, True, True]]
+
+
+def test_numbers_are_refused():
+    with pytest.raises(ValueError, match="symbols alone"):
+        MaskedDiffusion(Space((Real(1), Category(2))), nn.Identity())
+
+
+@pytest.mark.parametrize("settings", [Sampling(sampler="heun"), Sampling(steps=0)])
+def test_choices_it_does_not_have_are_refused(settings):
+    with pytest.raises(ValueError, match="sampler"):
+        MaskedDiffusion(PAIR, Exact()).sample(2, settings=settings, generator=gen())
+
+
+def test_guidance_sharpens_a_condition():
+    class Leans(nn.Module):
+        """Logit ±1 for the level asked for, and nothing where no condition is given."""
+
+        def __init__(self):
+            super().__init__()
+            self.weight = nn.Parameter(torch.zeros(1))
+
+        def forward(self, x, t=None, condition=None):
+            return ((condition[:, :2] * 2 - 1) * condition[:, 2:])[..., None].expand(-1, 2, 2) + self.weight
+
+    model = MaskedDiffusion(PAIR, Leans(), condition_space=Space((Category(2),)))
+    condition = torch.tensor([[1.0, 0.0]]).repeat(20_000, 1)
+    for scale in (1.0, 2.0):
+        drawn = model.sample(20_000, condition=condition, settings=Sampling(guidance=scale), generator=gen())
+        assert drawn[:, 0].mean().item() == pytest.approx(1 / (1 + math.exp(-2 * scale)), abs=0.01)
+    assert model.evaluations(Sampling(guidance=2.0)) == 4
+
+
+def test_it_learns_what_stands_together():
+    """Lines are aaaa or bbbb: each alone is a coin flip, together they are one bit."""
+    space = Space((Category(2),), (4,))
+    level = torch.randint(2, (256,), generator=gen())
+    x = torch.nn.functional.one_hot(level, 2).float()[:, :, None].expand(-1, -1, 4).contiguous()
+    torch.manual_seed(0)
+    model = MaskedDiffusion(space, LineDenoiser(2, 4, width=16, depth=2), learning_rate=1e-2, weight_decay=0.0)
+    budget = Budget(steps=150)
+    state = State(model, Clock.start(budget))
+    for _ in train(state, lambda step: Batch(x[(step * 64) % 256 :][:64]), seed=0, budget=budget):
+        pass
+    drawn = state.average.sample(500, generator=gen())
+    assert (drawn[:, 0].mean(1) % 1 == 0).float().mean().item() > 0.95
+    assert 0.35 < drawn[:, 0].mean().item() < 0.65
+    bound = state.average.log_likelihood(Batch(x), samples=20, generator=gen()).mean().item()
+    assert bound == pytest.approx(-math.log(2), abs=0.2)

@@ -1,0 +1,74 @@
+"""The line of convolutions: begins at zero, is a convolution, and sees the whole line from every position."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from sansheng.networks.line import KERNEL, LineDenoiser, dilations, neighbours
+
+
+@pytest.fixture(autouse=True)
+def _same_weights():
+    """Networks are made from the same random numbers in every test."""
+    torch.manual_seed(0)
+
+
+def randn(*shape, seed=0):
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+def stirred(network):
+    generator = torch.Generator().manual_seed(3)
+    with torch.no_grad():
+        for p in network.parameters():
+            p.add_(0.2 * torch.randn(p.shape, generator=generator))
+    return network
+
+
+@pytest.mark.parametrize("length", [1, 2, 7, 16])
+def test_it_keeps_the_shape_and_begins_at_zero(length):
+    out = LineDenoiser(5, length, width=16)(randn(2, 5, length), torch.rand(2))
+    assert out.shape == (2, 5, length)
+    assert out.abs().max() == 0
+
+
+@pytest.mark.parametrize("dilation", [1, 2, 4])
+@pytest.mark.parametrize("length", [1, 3, 9])
+def test_neighbours_and_a_matrix_are_a_convolution(length, dilation):
+    h, weight = randn(2, length, 4), randn(6, 4, KERNEL, seed=1)
+    wanted = F.conv1d(h.transpose(1, 2), weight, padding=KERNEL // 2 * dilation, dilation=dilation).transpose(1, 2)
+    matrix = weight.permute(0, 2, 1).flatten(1)
+    torch.testing.assert_close(neighbours(h, dilation) @ matrix.T, wanted, atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("length", [2, 12, 16, 40, 64, 128])
+def test_every_position_reads_every_other(length):
+    network = stirred(LineDenoiser(3, length, width=8))
+    x = randn(1, 3, length).requires_grad_()
+    out = network(x, torch.zeros(1))
+    for position in (0, length // 2, length - 1):
+        (slope,) = torch.autograd.grad(out[0, :, position].sum(), x, retain_graph=True)
+        assert (slope.abs().sum(1) > 0).all()
+
+
+@pytest.mark.parametrize(
+    ("length", "wanted"),
+    [(2, [1] * 5), (11, [1] * 5), (12, [1, 1, 1, 1, 2]), (16, [1, 1, 1, 2, 4]), (64, [1, 2, 4, 8, 16, 32])],
+)
+def test_kernels_reach_no_further_than_they_must(length, wanted):
+    assert dilations(length, 5) == wanted
+
+
+def test_time_and_condition_change_the_answer():
+    network = stirred(LineDenoiser(3, 6, width=16, condition=2))
+    x, t, c = randn(2, 3, 6), torch.rand(2), randn(2, 2)
+    out = network(x, t, c)
+    assert not torch.allclose(out, network(x, t + 1, c))
+    assert not torch.allclose(out, network(x, t, c + 1))
+
+
+def test_every_parameter_has_a_say():
+    network = stirred(LineDenoiser(3, 6, width=16, condition=2))
+    network(randn(2, 3, 6), torch.rand(2), randn(2, 2)).square().sum().backward()
+    silent = [name for name, p in network.named_parameters() if p.grad is None or not p.grad.abs().max() > 0]
+    assert silent == []
