@@ -139,3 +139,12 @@ def test_shuffled_columns_keep_margins_and_lose_relations() -> None:
     assert shuffled is not None
     np.testing.assert_array_equal(np.sort(shuffled.values, 0), np.sort(data.train_records.values, 0))
     assert abs(np.corrcoef(shuffled.values.T)[0, 1]) < 0.1
+
+
+def test_lines_are_never_looked_at_more_often_than_they_have_symbols(tmp_path: Path) -> None:
+    made = run(make("text", 160), tmp_path / "all", families=("diffusion", "flow"), seeds=1)
+    curves = {curve.name: [int(point[0]) for point in curve.points] for curve in made.page.cost_curves}
+    symbols = made.runs[0].model.space.size
+    assert symbols < 32
+    assert curves["diffusion"] == [e for e in (1, 2, 4, 8, 16, 32) if e < symbols] + [symbols]
+    assert curves["flow"] == [1, 2, 4, 8, 16, 32]

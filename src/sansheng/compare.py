@@ -36,8 +36,6 @@ FAMILY_NAMES = ("vae", "gan", "diffusion", "flow")
 SAMPLES = 2000
 COST_SAMPLES = 500
 EVALUATIONS = (1, 2, 4, 8, 16, 32)
-COST_SAMPLER = "dpmpp_2m"
-"""One evaluation a step, of second order: the fairest for few evaluations."""
 
 
 @dataclass(frozen=True)
@@ -175,9 +173,12 @@ def _score_family(name: str, runs: list[Run], scorer: Scorer, n: int, observe: O
         entry.scores.append(run.score(scorer, records))
         entry.costs.append(cost)
         entry.symptoms += [s for s in (*run.symptoms(), *scorer.symptoms(records)) if s not in entry.symptoms]
-    if runs[0].model.iterative:
+    model = runs[0].model
+    if model.quick_sampler is not None:
         observe(Event("phase", f"scoring {name}: quality against sampling cost"))
-        entry.cost_curve = [_cost_point(runs[0], scorer, steps, min(n, COST_SAMPLES)) for steps in EVALUATIONS]
+        choices = [Sampling(steps=steps, sampler=model.quick_sampler) for steps in EVALUATIONS]
+        distinct = {model.evaluations(choice): choice for choice in reversed(choices)}
+        entry.cost_curve = [_cost_point(runs[0], scorer, distinct[e], min(n, COST_SAMPLES)) for e in sorted(distinct)]
     else:
         score, cost = entry.scores[0][scorer.headline], entry.costs[0]
         entry.cost_curve = [CostPoint(int(cost[EVALUATION_KEY]), score, cost["sample_seconds_per_1000"])]
@@ -196,9 +197,9 @@ def _cost(run: Run, seconds_per_1000: float) -> dict[str, float]:
     }
 
 
-def _cost_point(run: Run, scorer: Scorer, evaluations: int, n: int) -> CostPoint:
-    began = time.perf_counter()
-    records = run.draw(n, steps=evaluations, sampler=COST_SAMPLER)
+def _cost_point(run: Run, scorer: Scorer, how: Sampling, n: int) -> CostPoint:
+    evaluations, began = run.model.evaluations(how), time.perf_counter()
+    records = run.draw(n, steps=how.steps, sampler=how.sampler)
     seconds = (time.perf_counter() - began) * 1000 / n
     return CostPoint(evaluations, scorer.quality(records, np.random.default_rng([evaluations])), seconds)
 

@@ -73,8 +73,8 @@ class GenerativeModel(nn.Module, ABC):
 
     space: Space
     condition_space: Space | None
-    iterative: ClassVar[bool] = False
-    """Whether samples are drawn in steps, of which more or fewer may be taken."""
+    quick_sampler: ClassVar[str | None] = None
+    """Of a family that draws in steps, the sampler that makes the most of a few, at one evaluation a step."""
 
     @abstractmethod
     def turns(self) -> dict[str, Turn]:

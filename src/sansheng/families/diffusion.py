@@ -18,7 +18,7 @@ class Diffusion(GenerativeModel):
     hidden in training, which makes guidance possible. `steps` and `sampler` are the defaults of `sample`.
     """
 
-    iterative = True
+    quick_sampler = "dpmpp_2m"
 
     def __init__(
         self,

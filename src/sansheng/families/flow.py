@@ -22,7 +22,7 @@ class Flow(GenerativeModel):
     `sampler` are the defaults of `sample`.
     """
 
-    iterative = True
+    quick_sampler = "dpmpp_2m"
 
     def __init__(
         self,

@@ -24,7 +24,7 @@ class MaskedDiffusion(GenerativeModel):
     exactly. Raises ValueError for a space with numbers in it.
     """
 
-    iterative = True
+    quick_sampler = "ancestral"
 
     def __init__(
         self,
