@@ -177,7 +177,7 @@ def test_r1_teaches_the_critic():
 
 def test_the_weight_of_the_penalty_falls_to_a_tenth():
     added = [penalty(Linear(2.0), "relativistic", 5.0, progress)[0] for progress in (0.0, 0.5, 1.0)]
-    assert added == pytest.approx([5.0 * 4, 5.0 * 4 / 10**0.25, 5.0 * 4 / 10], rel=1e-4)
+    assert added == pytest.approx([5.0 * 4, 5.0 * 4 / 10**0.125, 5.0 * 4 / 10], rel=1e-4)
 
 
 @pytest.mark.parametrize(("slope", "cost"), [(1.0, 0.0), (3.0, 4.0), (0.5, 0.25)])
