@@ -33,6 +33,16 @@ def all_data(space):
     return torch.stack([torch.stack(r, dim=1).view(space.shape) for r in rows])
 
 
+def test_flipped_greys_are_at_their_bounds_and_grey_on_average():
+    x = noise(MIXED).abs().clamp(0.1, 0.9).expand(20_000, -1, -1).contiguous()
+    flipped = MIXED.flip(x, generator=gen())
+    coin = MIXED.offsets[2]
+    assert set(flipped[:, coin].unique().tolist()) == {0.0, 4.0}
+    torch.testing.assert_close(flipped[:, coin].mean(0), x[0, coin], atol=0.06, rtol=0)
+    rest = [c for c in range(MIXED.channels) if c != coin]
+    torch.testing.assert_close(flipped[:, rest], x[:, rest], atol=0, rtol=0)
+
+
 # -- nll ---------------------------------------------------------------------------------------------------------
 
 

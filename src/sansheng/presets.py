@@ -49,6 +49,7 @@ DEFAULTS: dict[str, Callable[[Geometry], dict[str, Any]]] = {
         "warm_up": 0.1,
         "samples": 1,
         "draw_numbers": g in ("points", "rows"),
+        "likelihood": "gaussian",
         "scale_rate": 10.0,
         "prior": True,
         "prior_share": 0.6 if g == "points" else 0.25,
@@ -133,7 +134,7 @@ _FAMILY_OPTIONS: dict[str, dict[str, Any]] = {
     for family, kind in FAMILIES.items()
 }
 _EXTRA_OPTIONS: dict[str, dict[str, Any]] = {
-    "vae": {"prior": True, "latent": 24},
+    "vae": {"prior": True, "latent": 24, "likelihood": "gaussian"},
     "gan": {"latent": 64},
     "diffusion": {"path": "edm"},
     "flow": {},

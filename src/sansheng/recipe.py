@@ -28,7 +28,7 @@ from sansheng.model import GenerativeModel
 from sansheng.networks.mlp import Bounded, PlainMLP, ResidualMLP
 from sansheng.paths import PATHS, VP, Rectified
 from sansheng.presets import BATCH, PARAMETERS, RUN_OPTIONS, geometry, parse_overrides, settings_for
-from sansheng.space import Real, Space
+from sansheng.space import LIKELIHOODS, Real, Space
 
 SURVEY_WIDTHS = (512, 256)
 MASKED = "masked"
@@ -169,7 +169,11 @@ def _vae(s: dict[str, Any], space: Space, condition_space: Space | None, conditi
         prior = Denoiser(Space((Real(latent),)), net, Rectified())
     encoder = networks.encoder(space, 2 * latent, width=width, condition=condition)
     decoder = networks.decoder(space, latent, width=width, condition=condition)
-    return VAE(space, encoder, decoder, prior=prior, condition_space=condition_space, **s)
+    likelihood = s.pop("likelihood")
+    if likelihood not in LIKELIHOODS:
+        raise unknown("likelihood", likelihood, LIKELIHOODS)
+    measured = space.with_likelihood(likelihood)
+    return VAE(measured, encoder, decoder, prior=prior, condition_space=condition_space, **s)
 
 
 def _gan(s: dict[str, Any], space: Space, condition_space: Space | None, condition: int, width: int) -> GAN:

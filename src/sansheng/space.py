@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import torch
 import torch.nn.functional as F
@@ -21,6 +21,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 Likelihood = Literal["gaussian", "bernoulli"]
+LIKELIHOODS: tuple[Likelihood, ...] = get_args(Likelihood)
 HALF_LOG_2PI = 0.5 * math.log(2 * math.pi)
 
 
@@ -99,6 +100,12 @@ class Space:
     def symbolic(self) -> bool:
         """True if every slot is a Category."""
         return all(isinstance(slot, Category) for slot in self.slots)
+
+    @property
+    def binary(self) -> bool:
+        """True if every number is the probability of a coin flip."""
+        reals = [slot for slot in self.slots if isinstance(slot, Real)]
+        return bool(reals) and all(slot.likelihood == "bernoulli" for slot in reals)
 
     @cached_property
     def offsets(self) -> tuple[int, ...]:
@@ -226,6 +233,18 @@ class Space:
             return torch.minimum(torch.maximum(value, low), high)
 
         return self._each(x, clip, _one_hot_argmax)
+
+    def flip(self, x: Float[Tensor, "B C *P"], *, generator: torch.Generator | None = None) -> Float[Tensor, "B C *P"]:
+        """Bernoulli numbers drawn at their bounds, high with probability (x − low)/(high − low); the rest as it is."""
+
+        def draw(value: Tensor, channels: Tensor, likelihood: Likelihood) -> Tensor:
+            if likelihood != "bernoulli":
+                return value
+            low, high = (b.to(value)[:, *[None] * (value.ndim - 2)] for b in self._bounds_of(channels))
+            uniform = torch.rand(value.shape, generator=generator, device=value.device, dtype=value.dtype)
+            return torch.where(uniform < self._to_unit(value, channels), high, low)
+
+        return self._each(x, draw, lambda symbols: symbols)
 
     # -- JSON ----------------------------------------------------------------------------------------------
 

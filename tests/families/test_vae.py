@@ -144,6 +144,47 @@ def test_importance_weighted_objective_is_the_importance_weighted_bound():
     torch.testing.assert_close(-3 * loss, bound.mean(), rtol=1e-4, atol=1e-4)
 
 
+def encoder_gradient(x, *, repeats=1, **options):
+    """Of the objective, for every parameter of the encoder."""
+    model = linear_vae(samples=8, **options)
+    loss, _ = model.loss(Batch(x.repeat(repeats, 1)), 1.0, gen(5))
+    names = [f"bound.encoder.{name}" for name in ("weight", "bias", "log_variance")]
+    return torch.autograd.grad(loss, [dict(model.named_parameters())[name] for name in names])
+
+
+def test_doubly_reparameterised_gradients_are_exact_at_the_exact_posterior():
+    """All weights are p(x) there, so there is nothing to gain; the plain estimator is noise around that."""
+    for slope in encoder_gradient(data(64), doubly=True):
+        assert slope.abs().max() < 1e-5
+    assert max(slope.abs().max() for slope in encoder_gradient(data(64))) > 1e-3
+
+
+def test_doubly_reparameterised_gradients_are_those_of_the_objective_on_average():
+    x, off = data(50), {"mean": 0.4, "log_variance": 0.6}
+    plain, doubly = (encoder_gradient(x, repeats=4000, doubly=doubly, **off) for doubly in (False, True))
+    for one, other in zip(plain, doubly, strict=True):
+        torch.testing.assert_close(one, other, atol=4e-3, rtol=0.05)
+        assert one.abs().max() > 0.02
+
+
+def test_the_gradient_of_the_decoder_is_left_as_it_is():
+    slopes = []
+    for doubly in (False, True):
+        model = linear_vae(samples=8, mean=0.4, doubly=doubly)
+        loss, _ = model.loss(Batch(data(64)), 1.0, gen(5))
+        slopes.append(torch.autograd.grad(loss, model.bound["decoder"].bias)[0])
+    torch.testing.assert_close(slopes[0], slopes[1])
+
+
+def test_binarised_data_are_drawn_anew_in_every_step():
+    space = Space((Real(3, -5.0, 5.0, "bernoulli"),))
+    model = VAE(space, LinearEncoder(), LinearDecoder(), latent=2, binarise=True)
+    x = torch.tensor([[-5.0, 0.0, 5.0]]).repeat(400, 1)
+    (one, _), (same, _), (other, _) = (model.loss(Batch(x), 1.0, gen(seed)) for seed in (0, 0, 1))
+    assert one == same
+    assert one != other
+
+
 def test_condition_is_part_of_the_model():
     """The likelihood of x given a shift c is that of x − c."""
     x, condition = data(50), torch.randn(50, 1, generator=gen(3))

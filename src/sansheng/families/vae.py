@@ -29,10 +29,12 @@ class VAE(GenerativeModel):
     """encoder: ``(x, -, condition) -> (B, 2·latent)`` mean and log-variance; decoder: ``(z, -, condition) -> params``.
 
     beta: weight of KL(q ‖ N(0, I)), warmed up over the first `warm_up` of the budget. samples: importance samples of
-    the objective (1 is the ELBO). prior: a denoiser on the latent space, or None to sample z ~ N(0, I); fitted in the
-    last `prior_share` of the budget at times with logit(t) ~ N(mean, sd²), `prior_times`, and drawn from in
-    `prior_steps`. scale_rate: how much faster than other parameters the logarithm of the scale learns.
-    draw_numbers: draw numbers from p(x | z) rather than take their mean.
+    the objective (1 is the ELBO). doubly: its gradient is reparameterised twice, which keeps the encoder learning as
+    samples grow (Tucker 2019). binarise: numbers of a Bernoulli likelihood are drawn as black or white in each step.
+    prior: a denoiser on the latent space, or None to sample z ~ N(0, I); fitted in the last `prior_share` of the budget
+    at times with logit(t) ~ N(mean, sd²), `prior_times`, and drawn from in `prior_steps`. scale_rate: how much faster
+    than other parameters the logarithm of the scale learns. draw_numbers: draw numbers from p(x | z) rather than take
+    their mean.
     """
 
     log_scale: nn.Parameter
@@ -49,6 +51,8 @@ class VAE(GenerativeModel):
         beta: float = 1.0,
         warm_up: float = 0.1,
         samples: int = 1,
+        doubly: bool = False,
+        binarise: bool = False,
         learn_scale: bool = True,
         draw_numbers: bool = True,
         prior_share: float = 0.25,
@@ -59,8 +63,12 @@ class VAE(GenerativeModel):
         constant: bool = False,
     ) -> None:
         super().__init__()
+        if doubly and samples < 2:
+            raise ValueError("doubly reparameterised gradients are for an objective of 2 or more samples")
+        if binarise and not space.binary:
+            raise ValueError("only numbers with a Bernoulli likelihood can be made black or white")
         self.space, self.condition_space, self.latent = space, condition_space, latent
-        self.prior = prior
+        self.prior, self.doubly, self.binarise = prior, doubly, binarise
         self.beta, self.warm_up, self.samples, self.draw_numbers = beta, warm_up, samples, draw_numbers
         self.prior_times, self.prior_steps, self.scale_rate = prior_times, prior_steps, scale_rate
         self.prior_share, self.learning_rate, self.constant = prior_share, learning_rate, constant
@@ -113,12 +121,14 @@ class VAE(GenerativeModel):
     def loss(self, batch: Batch, progress: float, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
         """−bound per dimension [nats], with KL weighted by beta during and after warm-up."""
         weight = self.beta * ramp(progress, self.warm_up)
-        log_weights, kl, nll = self._log_weights(batch, self.samples, weight, generator)
+        if self.binarise:
+            batch = Batch(self.space.flip(batch.x, generator=generator), batch.condition)
+        log_weights, kl, nll = self._log_weights(batch, self.samples, weight, generator, doubly=self.doubly)
         bound = torch.logsumexp(log_weights, 0) - math.log(self.samples) if self.samples > 1 else -nll - weight * kl
         return -bound.mean() / self.space.size, {"kl": kl.mean(), "nll": nll.mean(), "scale": self.scale.mean()}
 
     def _log_weights(
-        self, batch: Batch, samples: int, weight: float, generator: torch.Generator
+        self, batch: Batch, samples: int, weight: float, generator: torch.Generator, *, doubly: bool = False
     ) -> tuple[Tensor, Tensor, Tensor]:
         """(log p(x | z) − weight · log q(z | x)/p(z) for each sample and example, KL, nll of the first sample)."""
         condition = given(batch.condition)
@@ -129,9 +139,15 @@ class VAE(GenerativeModel):
         mean, log_variance = mean.repeat(samples, 1), log_variance.repeat(samples, 1)
         noise = torch.randn(mean.shape, generator=generator, device=mean.device)
         z = mean + noise * (0.5 * log_variance).exp()
+        if doubly:  # what is left of the gradient of log q is that through z
+            noise, log_variance = (z - mean.detach()) * (-0.5 * log_variance.detach()).exp(), log_variance.detach()
         nll = self.space.nll(self.decode(z, repeated), x, self.scale)
         log_ratio = 0.5 * (z.square() - noise.square() - log_variance).sum(1)  # log q(z | x) − log p(z)
-        return (-nll - weight * log_ratio).view(samples, -1), kl, nll.view(samples, -1)[0]
+        log_weights = (-nll - weight * log_ratio).view(samples, -1)
+        if doubly and z.requires_grad:  # weights enter the encoder's gradient squared (Tucker 2019, eq. 8)
+            shares = log_weights.detach().softmax(0).view(-1, 1)
+            z.register_hook(lambda gradient: shares * gradient)
+        return log_weights, kl, nll.view(samples, -1)[0]
 
     @torch.no_grad()
     def log_likelihood(self, batch: Batch, *, samples: int, generator: torch.Generator) -> Float[Tensor, " B"]:
