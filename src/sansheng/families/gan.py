@@ -27,7 +27,7 @@ class Adversarial:
     generator: Callable[[Tensor, Tensor], Tensor]
 
 
-BLURRED = 0.5
+BLURRED = 0.7
 """The share of training in which there is instance noise."""
 
 LOSSES: dict[str, Adversarial] = {
@@ -51,7 +51,7 @@ LOSSES: dict[str, Adversarial] = {
 class GAN(GenerativeModel):
     """generator: ``(z: (B, latent), -, condition) -> params``; critic: ``(x, -, condition) -> (B, 1)``.
 
-    gamma: weight of ½ γ (R1 + R2), falling to the share `gamma_left` of itself, its logarithm with the cube of
+    gamma: weight of ½ γ (R1 + R2), falling to the share `gamma_left` of itself, its logarithm with the square of
     progress, so slowly while learning rates are high: any faster, and the balance of modes is lost again. For
     ``wasserstein_gp`` the weight of E(‖∇D‖ − 1)² at points between real and generated. 0 means no penalty.
     coins: how many of the latent numbers are coin flips of −1 and 1. A continuous map of normal numbers cannot leave
@@ -158,7 +158,7 @@ class GAN(GenerativeModel):
             loss = loss + self.gamma * self._slope_penalty(real, fake, condition, generator)
         elif self.gamma > 0:
             r1, r2 = _squared_slope(logits, both).chunk(2)
-            loss = loss + 0.5 * geometric(progress**3, self.gamma, self.gamma * self.gamma_left) * (r1 + r2).mean()
+            loss = loss + 0.5 * geometric(progress**2, self.gamma, self.gamma * self.gamma_left) * (r1 + r2).mean()
             logged |= {"r1": r1.mean(), "r2": r2.mean()}
         return loss, logged
 
