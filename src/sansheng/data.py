@@ -81,6 +81,12 @@ def open_data(
     )  # fmt: skip
 
 
+def read_records(source: str | Path | pd.DataFrame | np.ndarray | list[str] | Records, kind: str) -> Records:
+    """Everything there is at a name, a path or in memory, in its own order. Raises DataError for what is no `kind`."""
+    found = _find(source, kind)[3]
+    return found.records if found.test is None else found.records.join(found.test)
+
+
 def split(source: Source, seed: int) -> tuple[Records, Records]:
     """(training, held-out) records. Raises DataError if there are fewer than two."""
     n = len(source.records)

@@ -117,6 +117,19 @@ class HasLikelihood(Protocol):
         ...
 
 
+@runtime_checkable
+class HasCode(Protocol):
+    """A family that knows a datum by a few numbers, and shows what they stand for."""
+
+    def code(self, batch: Batch) -> Float[Tensor, "B D"]:
+        """The numbers of each example."""
+        ...
+
+    def show(self, code: Float[Tensor, "B D"], condition: Tensor | None = None) -> Float[Tensor, "B C *P"]:
+        """The likeliest datum of each code, hardened; `condition` has one row for each."""
+        ...
+
+
 def given(condition: Tensor | None, keep: Tensor | None = None) -> Tensor | None:
     """A condition as the networks read it: its channels and one more that is 1 where it is given.
 

@@ -107,7 +107,7 @@ def train(
         "settings": overrides,
         "kind": kind,
     }
-    with _reporter(quiet) as observe:
+    with reporter(quiet) as observe:
         if dry_run:
             _show_plan(*plan(data, budget=limit, observe=observe, **choices))
             return
@@ -152,7 +152,7 @@ def sample(
     from sansheng.cli import samples
     from sansheng.run import load
 
-    with _reporter(quiet) as observe:
+    with reporter(quiet) as observe:
         trained = load(run, device=device)
         choices: dict[str, Any] = {"seed": seed, "where": given, "steps": steps, "sampler": sampler}
         choices["guidance"] = guidance
@@ -187,7 +187,7 @@ def evaluate(
     from sansheng.report.explanations import explain
     from sansheng.run import load
 
-    with _reporter(quiet) as observe:
+    with reporter(quiet) as observe:
         scores = load(run, device=device).evaluate(n, seed=seed, observe=observe)
     if as_json:
         print(json.dumps({name: _finite(score.to_json()) for name, score in scores.items()}, indent=1))
@@ -238,7 +238,7 @@ def compare(
     from sansheng.console import print_table
 
     devices.choose(device, precision)
-    with _reporter(quiet) as observe:
+    with reporter(quiet) as observe:
         made = run_comparison(
             data,
             families=split_names([families]),
@@ -279,7 +279,7 @@ def resume(
     """
     from sansheng.run import resume as go_on
 
-    with _reporter(quiet) as observe:
+    with reporter(quiet) as observe:
         trained = go_on(run, budget=budget, steps=steps, force=force, observe=observe)
     print(trained.path)
 
@@ -303,7 +303,7 @@ def info(
     if (Path(source).expanduser() / "recipe.json").is_file():
         print_pairs(load(source).describe())
         return
-    with _reporter(quiet) as observe:
+    with reporter(quiet) as observe:
         found = read_data(source, kind, split_names(condition), observe)
         observe(Event("phase", "trying a few steps of each family"))
         lines = [*_data_lines(found), *estimate(found)]
@@ -313,7 +313,7 @@ def info(
 # -- what is shown -------------------------------------------------------------------------------------------
 
 
-def _reporter(quiet: bool) -> AbstractContextManager[Observer]:
+def reporter(quiet: bool) -> AbstractContextManager[Observer]:
     from sansheng.console import Reporter
 
     return nullcontext(ignore) if quiet else Reporter()

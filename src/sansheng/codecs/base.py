@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
+import pandas as pd
 from torch import Tensor
 
 from sansheng.space import Space
@@ -38,6 +39,15 @@ class Records:
         if isinstance(self.values, list):
             return Records([self.values[i] for i in index], labels)
         return Records(self.values[index], labels)
+
+    def join(self, other: Records) -> Records:
+        """These examples and then the others, with the labels that both have."""
+        labels = {n: np.concatenate([c, other.labels[n]]) for n, c in self.labels.items() if n in other.labels}
+        if isinstance(self.values, pd.DataFrame):
+            return Records(pd.concat([self.values, other.values], ignore_index=True), labels)
+        if isinstance(self.values, list):
+            return Records([*self.values, *other.values], labels)
+        return Records(np.concatenate([self.values, other.values]), labels)
 
 
 @dataclass(frozen=True)

@@ -159,6 +159,16 @@ class VAE(GenerativeModel):
             total = torch.logaddexp(total, torch.logsumexp(log_weights, 0))
         return total - math.log(samples)
 
+    @torch.no_grad()
+    def code(self, batch: Batch) -> Float[Tensor, "B D"]:
+        """The mean of q(z | x)."""
+        return self.encode(batch.x, given(batch.condition))[0]
+
+    @torch.no_grad()
+    def show(self, code: Float[Tensor, "B D"], condition: Tensor | None = None) -> Float[Tensor, "B C *P"]:
+        """The likeliest x of p(x | z): the mean of numbers, the mode of symbols."""
+        return self.space.harden(self.space.mode(self.decode(code, given(condition))))
+
     # -- the prior -----------------------------------------------------------------------------------------
 
     def prior_loss(self, batch: Batch, progress: float, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:

@@ -1,0 +1,150 @@
+"""The commands that look at a person's own records through a trained model.
+
+The one constraint: importing this file imports neither torch nor numpy.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+from sansheng.cli.commands import app, reporter
+from sansheng.cli.options import Device, Force, Quiet, RunPath, Source, option, refuse_overwriting
+from sansheng.events import Event
+
+Target = Annotated[str | None, option("A folder (of images) or a file, as for sample.", metavar="PATH")]
+Rows = Annotated[str, option("Which examples, counted from 0, with commas between.", metavar="N,N")]
+
+
+@app.command(sort_key=7)
+def reconstruct(
+    run: RunPath, data: Source, /, *, out: Target = None, device: Device = "auto", force: Force = False,
+    quiet: Quiet = False,
+) -> None:  # fmt: skip
+    """Show your own examples as a VAE knows them: encoded to its few numbers, and back.
+
+    For example:
+
+        sansheng reconstruct runs/digits-vae-1 digits --out seen.png
+    """
+    _walk(run, data, out, device, force, quiet, lambda latent, trained, records: latent.reconstruct(trained, records))
+
+
+@app.command(sort_key=8)
+def interpolate(
+    run: RunPath, data: Source, /, *, rows: Rows = "0,1",
+    steps: Annotated[int, option("How many, ends included.")] = 8,
+    out: Target = None, device: Device = "auto", force: Force = False, quiet: Quiet = False,
+) -> None:  # fmt: skip
+    """Walk from one of your examples to another through the numbers a VAE knows them by.
+
+    For example:
+
+        sansheng interpolate runs/digits-vae-1 digits --rows 3,17 --steps 10 --out way.png
+    """
+    wanted = _numbers(rows)
+    _walk(
+        run, data, out, device, force, quiet,
+        lambda latent, trained, records: latent.interpolate(trained, _pick(records, wanted), steps),
+    )  # fmt: skip
+
+
+@app.command(sort_key=9)
+def traverse(
+    run: RunPath, data: Source, /, *, row: Annotated[int, option("Which example, counted from 0.")] = 0,
+    latent: Annotated[int, option("Which of its numbers is turned, counted from 0.")] = 0,
+    steps: Annotated[int, option("How many places.")] = 7,
+    out: Target = None, device: Device = "auto", force: Force = False, quiet: Quiet = False,
+) -> None:  # fmt: skip
+    """Turn one of the numbers a VAE knows an example by, and see what it stands for.
+
+    For example:
+
+        sansheng traverse runs/digits-vae-1 digits --row 5 --latent 2 --out knob.png
+    """
+    _walk(
+        run, data, out, device, force, quiet,
+        lambda module, trained, records: module.traverse(trained, _pick(records, [row]), latent, steps=steps),
+    )  # fmt: skip
+
+
+@app.command(sort_key=10)
+def anomaly(
+    run: RunPath, data: Source, /, *,
+    samples: Annotated[int, option("Draws behind each bound; more make it tighter.")] = 50,
+    device: Device = "auto", quiet: Quiet = False,
+) -> None:  # fmt: skip
+    """Say how little a model expects each of your examples, as CSV, the strangest first.
+
+    Columns: the example, counted from 0; bits per dimension; the share of held-out data that is less strange.
+    For models with a likelihood bound. For example:
+
+        sansheng anomaly runs/patients-vae-1 new_patients.csv > strange.csv
+    """
+    import numpy as np
+
+    from sansheng import latent
+    from sansheng.data import read_records
+    from sansheng.run import load
+
+    with reporter(quiet) as observe:
+        trained = load(run, device=device)
+        records = read_records(data, trained.codec.kind)
+        observe(Event("phase", f"bounding the likelihood of {len(records):,} examples"))
+        bits = latent.surprise(trained, records, samples=samples)
+        usual = np.sort(latent.surprise(trained, trained.open_data().test_records, samples=samples))
+    print("example,bits_per_dimension,share_of_held_out_below")
+    for i in np.argsort(-bits):
+        print(f"{i},{bits[i]:.4f},{np.searchsorted(usual, bits[i]) / len(usual):.4f}")
+
+
+def _walk(run: str, data: str, out: str | None, device: str, force: bool, quiet: bool, act: Any) -> None:
+    """Read, act and write, as `sample` writes."""
+    refuse_overwriting(out, force)
+    from sansheng import latent
+    from sansheng.cli import samples
+    from sansheng.data import read_records
+    from sansheng.run import load
+
+    with reporter(quiet) as observe:
+        trained = load(run, device=device)
+        observe(Event("phase", f"reading {data}"))
+        made = act(latent, trained, read_records(data, trained.codec.kind))
+        target = _target(trained, made, out)
+        refuse_overwriting(target, force)
+        if target is not None:
+            samples.write(trained.codec, made, target)
+    print(target) if target is not None else sys.stdout.write(samples.text(trained.codec, made) or "")
+
+
+def _target(trained: Any, made: Any, out: str | None) -> Path | None:
+    from sansheng.cli import samples
+
+    if out is not None:
+        return Path(out).expanduser()
+    return None if samples.text(trained.codec, made.take(_first())) is not None else trained.path / "walk"
+
+
+def _first() -> Any:
+    import numpy as np
+
+    return np.arange(1)
+
+
+def _pick(records: Any, rows: list[int]) -> Any:
+    """The examples at `rows`. Raises ValueError for one that is not there."""
+    import numpy as np
+
+    beyond = [row for row in rows if not 0 <= row < len(records)]
+    if beyond:
+        raise ValueError(f"there is no example {beyond[0]}: the data has 0 to {len(records) - 1}")
+    return records.take(np.array(rows))
+
+
+def _numbers(text: str) -> list[int]:
+    """``"3,17"`` -> [3, 17]. Raises ValueError for other texts."""
+    parts = text.split(",")
+    if len(parts) != 2 or not all(part.strip().isdigit() for part in parts):
+        raise ValueError(f"--rows are two whole numbers with a comma between, such as 0,1, not {text!r}")
+    return [int(part) for part in parts]

@@ -1,0 +1,91 @@
+"""What a model that has codes can do with a person's own records: show them again, walk between two, turn one number.
+
+The one constraint: everything is deterministic, for codes are means and what is shown is the likeliest datum of a code.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sansheng.codecs.base import Records
+from sansheng.model import Batch, HasCode
+from sansheng.run import Run
+
+CHUNK = 500
+
+
+def reconstruct(run: Run, records: Records) -> Records:
+    """Each record as the model knows it: encoded, and decoded from its code alone."""
+    codes, condition = encode(run, records)
+    return show(run, codes, condition)
+
+
+def interpolate(run: Run, records: Records, steps: int = 8) -> Records:
+    """`steps` (>= 2) records evenly on the line between the codes of the first two, ends included.
+
+    What is given is that of the nearer end. Raises ValueError for fewer records or steps than two.
+    """
+    if len(records) < 2 or steps < 2:
+        raise ValueError(
+            f"a way leads from one record to another in 2 or more steps, not {steps} steps from {len(records)}"
+        )
+    codes, condition = encode(run, records.take(np.arange(2)))
+    share = torch.linspace(0, 1, steps)[:, None]
+    nearer = None if condition is None else condition[(share[:, 0] > 0.5).long()]
+    return show(run, (1 - share) * codes[:1] + share * codes[1:], nearer)
+
+
+def traverse(run: Run, record: Records, latent: int, *, steps: int = 7, span: float = 3.0) -> Records:
+    """The first record with one number of its code at `steps` even places in [−span, span], the rest as it is.
+
+    Codes are scaled so that N(0, 1) is common. Raises ValueError for a `latent` there is not.
+    """
+    codes, condition = encode(run, record.take(np.arange(1)))
+    if not 0 <= latent < codes.shape[1]:
+        raise ValueError(f"the code has numbers 0 to {codes.shape[1] - 1}, and no {latent}")
+    walked = codes.repeat(steps, 1)
+    walked[:, latent] = torch.linspace(-span, span, steps)
+    return show(run, walked, None if condition is None else condition.repeat(steps, 1))
+
+
+def surprise(run: Run, records: Records, *, samples: int = 50, seed: int = 0) -> np.ndarray:
+    """How little the model expects each record, ``(N,)`` [bits per dimension]: −bound on log₂ p(x) / D.
+
+    Raises ValueError for a family without a likelihood bound.
+    """
+    bound = run.log_likelihood(records, samples=samples, seed=seed)
+    return -bound / (run.model.space.size * np.log(2))
+
+
+def encode(run: Run, records: Records) -> tuple[Tensor, Tensor | None]:
+    """Codes ``(N, D)`` and what is given ``(N, K)``. Raises ValueError for a family that has no codes."""
+    model = _with_codes(run)
+    encoded = run.codec.encode(records)
+    spans = [slice(first, first + CHUNK) for first in range(0, len(encoded), CHUNK)]
+    condition = encoded.condition
+    codes = [
+        model.code(Batch(encoded.x[s].to(run.device), None if condition is None else condition[s].to(run.device)))
+        for s in spans
+    ]
+    return torch.cat(codes).cpu(), condition
+
+
+def show(run: Run, codes: Tensor, condition: Tensor | None) -> Records:
+    """Records of codes ``(N, D)``, with what is given ``(N, K)``."""
+    model = _with_codes(run)
+    shown = [
+        model.show(
+            codes[first : first + CHUNK].to(run.device),
+            None if condition is None else condition[first : first + CHUNK].to(run.device),
+        ).cpu()
+        for first in range(0, len(codes), CHUNK)
+    ]
+    return run.codec.decode(torch.cat(shown), condition)
+
+
+def _with_codes(run: Run) -> HasCode:
+    if not isinstance(run.model, HasCode):
+        raise ValueError(f"a {run.recipe.family} has no codes: reconstruct, interpolate and traverse need a vae")
+    return run.model
