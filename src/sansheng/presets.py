@@ -63,7 +63,7 @@ DEFAULTS: dict[str, Callable[[Geometry], dict[str, Any]]] = {
         "coins": COINS if g == "points" else 0,
         "noise": 1.0 if g == "points" else 0.0,
         "gamma": 0.5 if g == "points" else 0.3,
-        "gamma_left": 2e-4 if g == "points" else 0.1,
+        "gamma_left": 5e-4 if g == "points" else 0.1,
         "learning_rate": 2e-3 if g == "points" else 5e-4,
         "betas": (0.0, 0.99),
     },
