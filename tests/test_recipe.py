@@ -98,6 +98,7 @@ def test_settings_are_read_as_what_they_are(family: str, given: dict, parsed: di
         ("vae", {"doubly": "true"}, "2 or more samples"),
         ("vae", {"binarise": "true"}, "Bernoulli"),
         ("diffusion", {"path": "crooked"}, "unknown path 'crooked'.*cosine"),
+        ("diffusion", {"temperature": "0.9"}, "for --set path=masked"),
         ("flow", {"width": "7"}, "even number"),
         ("flow", {"ema_length": "2"}, r"in \(0, 1\]"),
     ],

@@ -136,7 +136,7 @@ _FAMILY_OPTIONS: dict[str, dict[str, Any]] = {
 _EXTRA_OPTIONS: dict[str, dict[str, Any]] = {
     "vae": {"prior": True, "latent": 24, "likelihood": "gaussian"},
     "gan": {"latent": 64},
-    "diffusion": {"path": "edm"},
+    "diffusion": {"path": "edm", "temperature": 1.0},
     "flow": {},
 }
 RUN_OPTIONS: dict[str, Any] = {"batch": 128, "width": 64, "ema_length": 0.1}

@@ -193,6 +193,8 @@ def _diffusion(
         return MaskedDiffusion(space, network, condition_space=condition_space, **s)
     if path not in PATHS:
         raise unknown("path", path, (*PATHS, MASKED))
+    if "temperature" in s:
+        raise ValueError("a temperature is for --set path=masked, whose symbols are drawn one by one")
     denoiser = Denoiser(space, network, PATHS[path]())
     return Diffusion(space, denoiser, condition_space=condition_space, **s)
 

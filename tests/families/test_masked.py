@@ -130,6 +130,20 @@ def test_guidance_sharpens_a_condition():
     assert model.evaluations(Sampling(guidance=2.0)) == 4
 
 
+@pytest.mark.parametrize("temperature", [0.5, 2.0])
+def test_temperature_sharpens_each_conditional(temperature):
+    """One step draws both symbols alone: p^(1/T), normalised."""
+    model = MaskedDiffusion(PAIR, Exact(), temperature=temperature)
+    drawn = model.sample(20_000, settings=Sampling(steps=1), generator=gen())
+    wanted = JOINT.sum(1) ** (1 / temperature)
+    torch.testing.assert_close(drawn[:, :, 0].mean(0), wanted / wanted.sum(), atol=0.012, rtol=0)
+
+
+def test_a_temperature_is_above_zero():
+    with pytest.raises(ValueError, match="above 0"):
+        MaskedDiffusion(PAIR, Exact(), temperature=0.0)
+
+
 def test_it_learns_what_stands_together():
     """Lines are aaaa or bbbb: each alone is a coin flip, together they are one bit."""
     space = Space((Category(2),), (4,))

@@ -21,7 +21,8 @@ class MaskedDiffusion(GenerativeModel):
 
     drop: share of examples whose condition is hidden in training. steps: how many times a line is looked at when it is
     drawn, and never more often than it has symbols; with as many as that, samples follow the network's conditionals
-    exactly. Raises ValueError for a space with numbers in it.
+    exactly. temperature: what logits are divided by when a line is drawn; below 1, likelier lines and more copies.
+    Raises ValueError for a space with numbers in it.
     """
 
     quick_sampler = "ancestral"
@@ -34,14 +35,17 @@ class MaskedDiffusion(GenerativeModel):
         condition_space: Space | None = None,
         drop: float = 0.1,
         steps: int = 64,
+        temperature: float = 1.0,
         learning_rate: float = 3e-3,
         weight_decay: float = 0.1,
     ) -> None:
         super().__init__()
         if not space.symbolic:
             raise ValueError("masked diffusion is for symbols alone: there is no hiding a number by half")
+        if temperature <= 0:
+            raise ValueError(f"a temperature is above 0, not {temperature}")
         self.space, self.condition_space, self.network = space, condition_space, network
-        self.drop, self.steps = drop, steps
+        self.drop, self.steps, self.temperature = drop, steps, temperature
         self.learning_rate, self.weight_decay = learning_rate, weight_decay
 
     def turns(self) -> dict[str, Turn]:
@@ -109,7 +113,7 @@ class MaskedDiffusion(GenerativeModel):
             if dropped is not None:
                 without = self._logits(x, mask, dropped)
                 logits = without + settings.guidance * (logits - without)
-            drawn = self.space.sample(logits, generator=generator)
+            drawn = self.space.sample(logits / self.temperature, generator=generator)
             x = torch.where(self._channels(mask & (ranks < last)), drawn, x)
         return x
 
