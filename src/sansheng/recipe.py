@@ -178,7 +178,8 @@ def _vae(s: dict[str, Any], space: Space, condition_space: Space | None, conditi
 
 def _gan(s: dict[str, Any], space: Space, condition_space: Space | None, condition: int, width: int) -> GAN:
     generator = networks.decoder(space, s["latent"], width=width, condition=condition, norm=False)
-    critic = networks.encoder(space, 1, width=width, condition=condition, norm=False)
+    seen = Space(space.slots * s.get("pack", 1), space.positions)
+    critic = networks.encoder(seen, 1, width=width, condition=condition * s.get("pack", 1), norm=False)
     return GAN(space, generator, critic, condition_space=condition_space, **s)
 
 

@@ -203,6 +203,38 @@ def test_wgan_gp_looks_between_pairs():
     assert share.std() > 0.2
 
 
+# -- packing -----------------------------------------------------------------------------------------------------
+
+
+def test_a_pack_is_examples_side_by_side():
+    model = gan(Linear(1.0), pack=2)
+    x = torch.arange(10.0).view(5, 2)
+    assert model.together(x).tolist() == [[0, 1, 2, 3], [4, 5, 6, 7]]
+    assert model.together(x[:1]).tolist() == [[0, 1, 0, 1]]
+    assert torch.equal(gan(Linear(1.0)).together(x), x)
+
+
+def test_a_packed_critic_sees_a_lack_of_variety():
+    """Each example alone has the right distribution, but pairs are the same twice: ahead only if it sees pairs."""
+
+    class Variety(torch.nn.Module):
+        def forward(self, x, t=None, condition=None):
+            return (x[:, :2] - x[:, 2:]).abs().sum(1, keepdim=True)
+
+    class Same(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.scale = torch.nn.Parameter(torch.ones(()))
+
+        def forward(self, z, t=None, condition=None):
+            return (self.scale * z[:, :2])[torch.arange(len(z)) // 2 * 2]
+
+    model = GAN(SPACE, Same(), Variety(), latent=2, gamma=0.0, pack=2)
+    _, logged = model.critic_loss(batch(), 0.0, gen())
+    assert logged["ahead"].item() == 1.0
+    assert logged["fake"].item() == 0.0
+
+
 # -- turns -------------------------------------------------------------------------------------------------------
 
 MIXED = Space((Real(2), Category(3)), (2,))

@@ -6,7 +6,7 @@ from scipy import linalg, stats
 
 from sansheng.metrics import distances
 from sansheng.metrics.checks import feature_pair
-from sansheng.metrics.distances import frechet, kernel_distance, sliced_wasserstein
+from sansheng.metrics.distances import frechet, kernel_distance, mind, mind_interval, sliced_wasserstein
 
 
 def clouds(n: int, m: int, width: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -111,3 +111,44 @@ def test_features_that_no_metric_can_use_are_refused() -> None:
         kernel_distance(good, good[:1])
     with pytest.raises(ValueError, match="3 features and fake 2"):
         feature_pair(good, good[:, :2])
+
+
+def test_mind_of_a_shift_is_three_times_its_square() -> None:
+    """A shift by d along a random unit direction: E (θ · d)² = |d|² / F."""
+    rng = np.random.default_rng(0)
+    real, shift = rng.standard_normal((500, 6)), np.array([1.0, -2, 0, 0.5, 0, 0])
+    assert mind(real, real + shift, rng, directions=20_000) == pytest.approx(3 * shift @ shift, rel=0.03)
+    assert mind(real, real[::-1], rng) == 0
+
+
+def test_mind_is_sliced_wasserstein_squared_times_three_features() -> None:
+    real, fake = clouds(70, 50, 4)
+    value = mind(real, fake, np.random.default_rng(7), directions=100)
+    sliced = sliced_wasserstein(real, fake, np.random.default_rng(7), directions=100)
+    assert value == pytest.approx(12 * sliced**2)
+
+
+def test_mind_sees_shapes_that_frechet_does_not() -> None:
+    """Two clouds of equal means and covariances, one of them in two lumps."""
+    rng = np.random.default_rng(1)
+    lumps = whitened(2000, 2, 0)
+    lumps[:, 0] = np.sign(lumps[:, 0])
+    lumps = (lumps - lumps.mean(0)) @ np.linalg.inv(np.linalg.cholesky(np.cov(lumps, rowvar=False))).T
+    plain = whitened(2000, 2, 5)
+    assert frechet(plain, lumps) == pytest.approx(0, abs=1e-9)
+    assert mind(plain, lumps, rng) > 10 * mind(plain, whitened(2000, 2, 6), rng)
+
+
+def test_the_interval_of_mind_covers_repeated_draws() -> None:
+    rng = np.random.default_rng(2)
+    far = [mind(rng.standard_normal((300, 3)), rng.standard_normal((300, 3)) + 0.5, rng) for _ in range(60)]
+    inside = 0
+    for _ in range(40):
+        found = mind_interval(rng.standard_normal((300, 3)), rng.standard_normal((300, 3)) + 0.5, rng, directions=300)
+        inside += found.low <= np.mean(far) <= found.high
+    assert inside >= 32
+
+
+def test_mind_wants_a_direction() -> None:
+    with pytest.raises(ValueError, match="directions"):
+        mind(np.eye(3), np.eye(3), np.random.default_rng(0), directions=0)

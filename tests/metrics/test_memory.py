@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from sansheng.metrics.memory import copied_rows, copied_share, copying, nearer_to_train
+from sansheng.metrics import memory
+from sansheng.metrics.memory import closest_pairs, copied_rows, copied_share, copying, nearer_to_train
 
 
 def rng(seed: int = 0) -> np.random.Generator:
@@ -61,3 +62,37 @@ def test_copied_share_of_lines_and_of_rows() -> None:
     assert copied_share([(1, "a")], [(1, "a"), (1, "b")]) == 1 / 2
     with pytest.raises(ValueError, match="no samples"):
         copied_share(["anna"], [])
+
+
+def test_closest_pairs_are_those_of_all_distances(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "CHUNK", 7)
+    monkeypatch.setattr(memory, "ROWS", 3)
+    train, held_out, fake = (rng(i).standard_normal((n, 4)) for i, n in enumerate((50, 20, 31)))
+    found = closest_pairs(train, held_out, fake)
+    for rows, index, distance in (
+        (train, found.train, found.to_train),
+        (held_out, found.held_out, found.to_held_out),
+    ):
+        every = np.linalg.norm(fake[:, None] - rows, axis=2)
+        assert np.array_equal(index, every.argmin(1))
+        np.testing.assert_allclose(distance, every.min(1), rtol=1e-9)
+
+
+def test_of_equally_near_rows_the_first_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "CHUNK", 2)
+    rows = np.array([[5.0], [1.0], [9.0], [1.0], [1.0]])
+    assert closest_pairs(rows, rows, np.array([[1.0]])).train.tolist() == [1]
+
+
+def test_suspects_are_copies_first() -> None:
+    train, held_out = np.array([[0.0], [10.0]]), np.array([[2.0], [20.0]])
+    fake = np.array([[1.0], [10.0], [2.0], [9.0]])
+    found = closest_pairs(train, held_out, fake)
+    assert found.suspects(2).tolist() == [1, 3]
+    assert found.suspects(9).tolist() == [1, 3, 0, 2]
+    assert found.suspects(0).tolist() == []
+
+
+def test_pairs_of_what_cannot_be_compared_are_refused() -> None:
+    with pytest.raises(ValueError, match="row"):
+        closest_pairs(np.zeros((3, 2)), np.array([[0.0, 1], [np.nan, 0]]), np.zeros((3, 2)))

@@ -58,6 +58,8 @@ class GAN(GenerativeModel):
     the gaps between modes empty (Khayatkhoei 2018), a map of coin flips can.
     noise: standard deviation at the start of the instance noise on all the critic sees (Sønderby 2017). Blurred data
     are one mode, which divides as the noise falls, so that none is forgotten.
+    pack: how many examples the critic judges together (Lin 2018): it then sees a lack of variety. Its networks read
+    ``(B / pack, pack · channels, *positions)``.
     """
 
     def __init__(
@@ -73,6 +75,7 @@ class GAN(GenerativeModel):
         gamma_left: float = 0.1,
         coins: int = 0,
         noise: float = 0.0,
+        pack: int = 1,
         temperature: float = 1.0,
         learning_rate: float = 2e-4,
         betas: tuple[float, float] = (0.0, 0.99),
@@ -87,7 +90,9 @@ class GAN(GenerativeModel):
             raise ValueError(f"noise is a standard deviation, not {noise}")
         if gamma_left <= 0:
             raise ValueError(f"gamma_left is a share above 0, not {gamma_left}")
-        self.gamma_left, self.coins, self.noise = gamma_left, coins, noise
+        if pack < 1:
+            raise ValueError(f"pack is how many examples are judged together, at least 1, not {pack}")
+        self.gamma_left, self.coins, self.noise, self.pack = gamma_left, coins, noise, pack
         self.space, self.condition_space, self.latent = space, condition_space, latent
         self.generator, self.critic = generator, critic
         self.adversarial, self.penalised, self.gamma = LOSSES[loss], loss == "wasserstein_gp", gamma
@@ -111,8 +116,9 @@ class GAN(GenerativeModel):
     def examine(self, batch: Batch, generator: torch.Generator) -> list[str]:
         """As `symptoms`, on held-out data and fresh samples."""
         condition = given(batch.condition)
-        real = self.judge(batch.x, condition)
-        fake = self.judge(self.generate(len(batch), condition, generator), condition)
+        seen = None if condition is None else self.together(condition)
+        real = self.judge(self.together(batch.x), seen)
+        fake = self.judge(self.together(self.generate(len(batch), condition, generator)), seen)
         apart = (real[:, None] > fake[None, :]).float().mean().item()
         if apart > 0.99:
             return [f"the critic has won: it tells {apart:.1%} of pairs of held-out and generated examples apart"]
@@ -128,8 +134,16 @@ class GAN(GenerativeModel):
         return self.space.relax(params, temperature=self.temperature, generator=generator)
 
     def judge(self, x: Tensor, condition: Tensor | None) -> Tensor:
-        """The critic's logits, ``(B,)``."""
+        """The critic's logits, ``(B,)``, of what `together` made of the data and of the condition."""
         return self.critic(x, None, condition).float().squeeze(1)
+
+    def together(self, x: Tensor) -> Tensor:
+        """(B, C, *P) -> (B / pack, pack · C, *P): rows side by side, those left over unseen, too few of them twice."""
+        if self.pack == 1:
+            return x
+        packs = max(1, len(x) // self.pack)
+        rows = torch.arange(packs * self.pack, device=x.device) % len(x)
+        return x[rows].unflatten(0, (packs, self.pack)).flatten(1, 2)
 
     def blur(self, x: Tensor, progress: float, generator: torch.Generator) -> Tensor:
         """x with instance noise whose standard deviation falls from `noise` to a fiftieth of it, then nothing."""
@@ -144,8 +158,9 @@ class GAN(GenerativeModel):
         condition = given(batch.condition)
         with torch.no_grad():
             fake = self.blur(self.generate(len(batch), condition, generator), progress, generator)
-        real = self.blur(batch.x, progress, generator)
+        real, fake = self.together(self.blur(batch.x, progress, generator)), self.together(fake)
         both = torch.cat([real, fake]).detach().requires_grad_(self.gamma > 0)
+        condition = None if condition is None else self.together(condition)
         logits = self.judge(both, None if condition is None else condition.repeat(2, 1))
         real_logits, fake_logits = logits.chunk(2)
         loss = self.adversarial.critic(real_logits, fake_logits)
@@ -167,9 +182,10 @@ class GAN(GenerativeModel):
     ) -> tuple[Tensor, dict[str, Tensor]]:
         condition = given(batch.condition)
         with torch.no_grad():
-            real_logits = self.judge(self.blur(batch.x, progress, generator), condition)
+            seen = None if condition is None else self.together(condition)
+            real_logits = self.judge(self.together(self.blur(batch.x, progress, generator)), seen)
         fake = self.blur(self.generate(len(batch), condition, generator), progress, generator)
-        fake_logits = self.judge(fake, condition)
+        fake_logits = self.judge(self.together(fake), seen)
         return self.adversarial.generator(real_logits, fake_logits), {}
 
     def _slope_penalty(

@@ -7,12 +7,56 @@ always set against nearness to as many held-out rows, which the model never saw.
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Num
+from jaxtyping import Float, Int, Num
 
 from sansheng.metrics.checks import feature_pair, features, subsample
-from sansheng.metrics.neighbours import nearest
+from sansheng.metrics.neighbours import distance_blocks, nearest
+
+CHUNK = 4096
+"""Rows looked at together when the closest pairs are sought."""
+ROWS = 512
+"""Fakes held against a chunk at once."""
+
+
+@dataclass(frozen=True)
+class ClosestPairs:
+    """For each fake the nearest training row and the nearest held-out row, and how far they are [feature units].
+
+    With many more training rows than held-out ones the nearest of them is nearer by numbers alone: `copying`, which
+    takes equally many, says whether there is copying, and this only where to look.
+    """
+
+    train: Int[np.ndarray, " M"]
+    to_train: Float[np.ndarray, " M"]
+    held_out: Int[np.ndarray, " M"]
+    to_held_out: Float[np.ndarray, " M"]
+
+    def suspects(self, count: int) -> Int[np.ndarray, " K"]:
+        """The `count` fakes most like copies, the most so first: nearest to training against nearest to held-out data.
+
+        Ordered by the ratio of the two distances, then by the distance to training; fewer if there are fewer fakes.
+        """
+        ratio = self.to_train / np.maximum(self.to_held_out, np.finfo(float).tiny)
+        ratio[(self.to_train == 0) & (self.to_held_out == 0)] = 1.0
+        return np.lexsort((self.to_train, ratio))[: max(0, count)]
+
+
+def closest_pairs(
+    train: Num[np.ndarray, "N F"], held_out: Num[np.ndarray, "H F"], fake: Num[np.ndarray, "M F"]
+) -> ClosestPairs:
+    """The nearest training row and the nearest held-out row of each fake, for a report to show side by side.
+
+    Of equally near rows the first counts. Memory is that of a few thousand rows, however many there are.
+    Raises ValueError for an empty array, unequal numbers of features, NaN or inf.
+    """
+    (train_at, to_train), (held_out_at, to_held_out) = (
+        _closest("train", train, fake),
+        _closest("held_out", held_out, fake),
+    )
+    return ClosestPairs(train_at, to_train, held_out_at, to_held_out)
 
 
 def copying(
@@ -66,3 +110,30 @@ def is_copy(train: Sequence[Hashable], fake: Sequence[Hashable]) -> Float[np.nda
         raise ValueError("there are no samples to look for in the training data")
     known = set(train)
     return np.array([float(item in known) for item in fake])
+
+
+def _closest(name: str, rows: np.ndarray, fake: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(index, distance) of the row nearest to each fake, a chunk of either at a time."""
+    features(name, rows[:1])
+    features("fake", fake[:1])
+    if rows.shape[1] != fake.shape[1]:
+        raise ValueError(f"{name} has {rows.shape[1]} features and fake {fake.shape[1]}; they must be the same")
+    for label, values in ((name, rows), ("fake", fake)):
+        if not all(np.isfinite(values[i : i + CHUNK]).all() for i in range(0, len(values), CHUNK)):
+            features(label, values)  # says which row
+    parts = [_closest_chunk(rows, fake[i : i + CHUNK].astype(np.float64)) for i in range(0, len(fake), CHUNK)]
+    index, squared = (np.concatenate(column) for column in zip(*parts, strict=True))
+    return index, np.sqrt(squared)
+
+
+def _closest_chunk(rows: np.ndarray, fake: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(index, squared distance) for a chunk of fakes."""
+    index, best = np.zeros(len(fake), dtype=np.int64), np.full(len(fake), np.inf)
+    for start in range(0, len(rows), CHUNK):
+        for where, squared in distance_blocks(fake, rows[start : start + CHUNK].astype(np.float64), ROWS):
+            at = squared.argmin(1)
+            found = squared[np.arange(len(at)), at]
+            nearer = found < best[where]
+            index[where] = np.where(nearer, at + start, index[where])
+            best[where] = np.where(nearer, found, best[where])
+    return index, best
