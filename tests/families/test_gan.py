@@ -180,6 +180,27 @@ def test_the_weight_of_the_penalty_falls_to_a_tenth():
     assert added == pytest.approx([5.0 * 4, 5.0 * 4 / 10**0.25, 5.0 * 4 / 10], rel=1e-4)
 
 
+def test_near_is_the_distance_of_close_pairs():
+    """Nine clusters on a square lattice: a ninth of the others are in one's own, so the next are at distance 2."""
+    model, noise = gan(Linear(1.0)), 1e-4 * torch.randn(400, 2, generator=gen())
+    centres = torch.tensor([[0.0, 0], [2, 0], [0, 2], [2, 2], [4, 2], [4, 0], [4, 4], [0, 4], [2, 4]])
+    model.measure(centres[torch.arange(400) % 9] + noise)
+    assert model.near.item() == pytest.approx(4, rel=0.01)
+    model.measure(torch.zeros(5, 2))
+    assert model.near.item() == pytest.approx(4, rel=0.01)
+
+
+def test_the_penalty_does_not_depend_on_the_unit():
+    """Data ten times as large, and a critic whose slope is a tenth: the same logits, and the same penalty."""
+    added = []
+    for unit in (1.0, 10.0):
+        model = gan(Linear(3.0 / unit), gamma=0.5)
+        model.measure(unit * batch().x)
+        _, logged = model.critic_loss(batch(), 0.0, gen())
+        added.append((model.near * logged["r1"]).item())
+    assert added[0] == pytest.approx(added[1], rel=1e-4)
+
+
 @pytest.mark.parametrize(("slope", "cost"), [(1.0, 0.0), (3.0, 4.0), (0.5, 0.25)])
 def test_wgan_gp_wants_slope_one(slope, cost):
     assert penalty(Linear(slope), "wasserstein_gp", 10.0)[0] == pytest.approx(10 * cost, abs=1e-4)

@@ -27,6 +27,10 @@ class Adversarial:
     generator: Callable[[Tensor, Tensor], Tensor]
 
 
+NEAR = 0.15
+"""The share of other data that are near a datum."""
+MEASURED = 1000
+"""Training examples at which distances are measured."""
 BLURRED = 0.7
 """The share of training in which there is instance noise."""
 
@@ -51,9 +55,11 @@ LOSSES: dict[str, Adversarial] = {
 class GAN(GenerativeModel):
     """generator: ``(z: (B, latent), -, condition) -> params``; critic: ``(x, -, condition) -> (B, 1)``.
 
-    gamma: weight of ½ γ (R1 + R2), falling to the share `gamma_left` of itself, its logarithm with the square of
-    progress, so slowly while learning rates are high: any faster, and the balance of modes is lost again. For
-    ``wasserstein_gp`` the weight of E(‖∇D‖ − 1)² at points between real and generated. 0 means no penalty.
+    gamma: weight of ½ γ s² (R1 + R2), s being the distance to near data, `measure`: a critic whose logit changes by as
+    much between neighbours is penalised as much, whatever the size of a picture. It falls to the share `gamma_left` of
+    itself, its logarithm with the square of progress, so slowly while learning rates are high: any faster, and the
+    balance of modes is lost again. For ``wasserstein_gp`` the weight of E(‖∇D‖ − 1)² at points between real and
+    generated. 0 means no penalty.
     coins: how many of the latent numbers are coin flips of −1 and 1. A continuous map of normal numbers cannot leave
     the gaps between modes empty (Khayatkhoei 2018), a map of coin flips can.
     noise: standard deviation at the start of the instance noise on all the critic sees (Sønderby 2017). Blurred data
@@ -61,6 +67,8 @@ class GAN(GenerativeModel):
     pack: how many examples the critic judges together (Lin 2018): it then sees a lack of variety. Its networks read
     ``(B / pack, pack · channels, *positions)``.
     """
+
+    near: Tensor
 
     def __init__(
         self,
@@ -93,10 +101,18 @@ class GAN(GenerativeModel):
         if pack < 1:
             raise ValueError(f"pack is how many examples are judged together, at least 1, not {pack}")
         self.gamma_left, self.coins, self.noise, self.pack = gamma_left, coins, noise, pack
+        self.register_buffer("near", torch.ones(()))
         self.space, self.condition_space, self.latent = space, condition_space, latent
         self.generator, self.critic = generator, critic
         self.adversarial, self.penalised, self.gamma = LOSSES[loss], loss == "wasserstein_gp", gamma
         self.temperature, self.learning_rate, self.betas, self.constant = temperature, learning_rate, betas, constant
+
+    def measure(self, x: Tensor) -> None:
+        """The squared distance within which the nearest 15 % of pairs of data lie."""
+        some = x[:: max(1, len(x) // MEASURED)][:MEASURED].flatten(1).float()
+        squared = torch.pdist(some).square()
+        if len(squared) and squared.max() > 0:
+            self.near.copy_(torch.maximum(squared.quantile(NEAR), 0.01 * squared.mean()))
 
     def turns(self) -> dict[str, Turn]:
         how = {"learning_rate": self.learning_rate, "betas": self.betas, "constant": self.constant, "clip": 10.0}
@@ -173,7 +189,8 @@ class GAN(GenerativeModel):
             loss = loss + self.gamma * self._slope_penalty(real, fake, condition, generator)
         elif self.gamma > 0:
             r1, r2 = _squared_slope(logits, both).chunk(2)
-            loss = loss + 0.5 * geometric(progress**2, self.gamma, self.gamma * self.gamma_left) * (r1 + r2).mean()
+            weight = geometric(progress**2, self.gamma, self.gamma * self.gamma_left) * self.near
+            loss = loss + 0.5 * weight * (r1 + r2).mean()
             logged |= {"r1": r1.mean(), "r2": r2.mean()}
         return loss, logged
 

@@ -44,7 +44,7 @@ def depth_to_space(x: Tensor, factor: int) -> Tensor:
 
 
 class Grid:
-    """How positions are divided: a stem factor, then halvings, and the padding both need."""
+    """How positions are divided: a stem factor, with the padding it needs, then halvings, rounded up."""
 
     def __init__(self, positions: Sequence[int]) -> None:
         self.positions = tuple(positions)
@@ -52,9 +52,13 @@ class Grid:
         longest = max(self.positions)
         self.factor = 2 ** max(0, math.ceil(math.log2(longest / COARSE)))
         self.halvings = max(0, math.ceil(math.log2(min(longest, COARSE) / LOWEST)))
-        stride = self.factor * 2**self.halvings
-        self.padded = tuple(math.ceil(p / stride) * stride for p in self.positions)
-        self.lowest = tuple(p // stride for p in self.padded)
+        self.padded = tuple(math.ceil(p / self.factor) * self.factor for p in self.positions)
+        sizes = [tuple(p // self.factor for p in self.padded)]
+        for _ in range(self.halvings):
+            sizes.append(tuple(math.ceil(p / 2) for p in sizes[-1]))
+        self.sizes = tuple(sizes)
+        """Of every level, the finest first."""
+        self.lowest = sizes[-1]
 
     def conv(self, channels_in: int, channels_out: int, kernel: int = 3, stride: int = 1) -> nn.Conv1d | nn.Conv2d:
         make = nn.Conv1d if self.axes == 1 else nn.Conv2d
@@ -153,7 +157,7 @@ class ConvDenoiser(nn.Module):
             if isinstance(layer, Block):
                 h = layer(torch.cat([h, skips.pop()], dim=1), context)
             else:
-                h = layer(F.interpolate(h, scale_factor=2))
+                h = layer(F.interpolate(h, skips[-1].shape[2:]))
         return self.grid.crop(depth_to_space(self.head(F.silu(self.norm(h))), self.grid.factor))
 
 
@@ -222,7 +226,7 @@ class ConvDecoder(nn.Module):
                 self.layers.append(Block(grid, previous, w, context, norm=norm))
                 previous = w
             if level:
-                self.layers.append(nn.Upsample(scale_factor=2))
+                self.layers.append(nn.Upsample(grid.sizes[level - 1]))
         self.head = grid.conv(previous, channels * grid.factor**grid.axes)
 
     def forward(self, z: Tensor, t: Tensor | None = None, condition: Tensor | None = None) -> Tensor:
