@@ -62,10 +62,11 @@ DEFAULTS: dict[str, Callable[[Geometry], dict[str, Any]]] = {
         "loss": "relativistic",
         "coins": COINS if g == "points" else 0,
         "noise": 1.0 if g == "points" else 0.0,
+        "augment": False,
         "gamma": {"points": 1.0, "grid": 0.012}.get(g, 0.025),
-        "gamma_left": 1e-3 if g == "points" else 0.1,
+        "gamma_left": 3e-4 if g == "points" else 0.1,
         "learning_rate": 2e-3 if g == "points" else 5e-4,
-        "betas": (0.0, 0.99),
+        "betas": (0.0, 0.9 if g == "points" else 0.99),
     },
     "diffusion": lambda g: {
         "path": "masked" if g in SYMBOLS else "edm",
@@ -129,12 +130,12 @@ _FAMILY_OPTIONS: dict[str, dict[str, Any]] = {
     family: {
         name: p.default
         for name, p in inspect.signature(kind.__init__).parameters.items()
-        if p.kind is p.KEYWORD_ONLY and name not in ("condition_space", "prior")
+        if p.kind is p.KEYWORD_ONLY and name not in ("condition_space", "prior", "observed")
     }
     for family, kind in FAMILIES.items()
 }
 _EXTRA_OPTIONS: dict[str, dict[str, Any]] = {
-    "vae": {"prior": True, "latent": 24, "likelihood": "gaussian"},
+    "vae": {"prior": True, "latent": 24, "likelihood": "gaussian", "ladder": False},
     "gan": {"latent": 64},
     "diffusion": {"path": "edm", "temperature": 1.0},
     "flow": {},
@@ -185,7 +186,8 @@ def _parse(key: str, value: Any, default: Any) -> Any:
             value = None if value.lower() == "none" else json.loads(value.lower())
         except json.JSONDecodeError:
             raise ValueError(f"setting {key} should be {_like(default)}, not {value!r}") from None
-    value = tuple(value) if isinstance(value, list) else value
+    if isinstance(value, list):
+        value = tuple(float(v) if isinstance(v, int) and not isinstance(v, bool) else v for v in value)
     number = isinstance(value, int | float) and not isinstance(value, bool)
     wanted = (default is None or isinstance(default, int | float)) and not isinstance(default, bool)
     if wanted != (number or (value is None and default is None)) or (not wanted and type(value) is not type(default)):

@@ -22,9 +22,12 @@ from sansheng.errors import unknown
 from sansheng.families.diffusion import Diffusion
 from sansheng.families.flow import Flow
 from sansheng.families.gan import GAN
+from sansheng.families.ladder import LadderVAE
 from sansheng.families.masked import MaskedDiffusion
 from sansheng.families.vae import VAE
+from sansheng.logistic import LogisticMixture
 from sansheng.model import GenerativeModel
+from sansheng.networks.ladder import LadderDecoder, LadderEncoder
 from sansheng.networks.mlp import Bounded, PlainMLP, ResidualMLP
 from sansheng.paths import PATHS, VP, Rectified
 from sansheng.presets import BATCH, PARAMETERS, RUN_OPTIONS, geometry, parse_overrides, settings_for
@@ -33,6 +36,8 @@ from sansheng.space import LIKELIHOODS, Real, Space
 SURVEY_WIDTHS = (512, 256)
 MASKED = "masked"
 """The path of a diffusion that hides symbols instead of drowning numbers in noise."""
+LOGISTIC = "logistic"
+"""The likelihood of pixels as whole numbers, which has a mixture of its own."""
 PRIOR_WIDTH = 64
 """Of the prior of a VAE, where its codes are many."""
 
@@ -47,6 +52,7 @@ class DataReference(BaseModel):
     digest: str
     split_seed: int
     condition: tuple[str, ...] = ()
+    alpha: bool = False
 
 
 class Recipe(BaseModel):
@@ -152,28 +158,43 @@ def assemble(
 
 
 def _vae(s: dict[str, Any], space: Space, condition_space: Space | None, condition: int, width: int) -> VAE:
-    latent, with_prior = s["latent"], s.pop("prior")
-    prior = None
-    if with_prior:
-        few = geometry(space) == "points"  # codes of few numbers have fine structure, as the numbers have
-        fourier = torch.arange(latent) if few else None
-        net = ResidualMLP(
-            (latent,),
-            (latent,),
-            width=width if few else PRIOR_WIDTH,
-            condition=condition,
-            timed=True,
-            fourier=fourier,
-            zero_output=True,
-        )
-        prior = Denoiser(Space((Real(latent),)), net, Rectified())
-    encoder = networks.encoder(space, 2 * latent, width=width, condition=condition)
-    decoder = networks.decoder(space, latent, width=width, condition=condition)
-    likelihood = s.pop("likelihood")
-    if likelihood not in LIKELIHOODS:
-        raise unknown("likelihood", likelihood, LIKELIHOODS)
-    measured = space.with_likelihood(likelihood)
-    return VAE(measured, encoder, decoder, prior=prior, condition_space=condition_space, **s)
+    ladder, with_prior, likelihood = s.pop("ladder", False), s.pop("prior"), s.pop("likelihood")
+    observed, measured, seen = None, space, space
+    if likelihood == LOGISTIC:
+        observed = LogisticMixture(space)
+        seen = Space((Real(observed.channels),), space.positions)
+    elif likelihood in LIKELIHOODS:
+        measured = space.with_likelihood(likelihood)
+    else:
+        raise unknown("likelihood", likelihood, (*LIKELIHOODS, LOGISTIC))
+    if ladder:
+        encoder, decoder = networks.ladder(space, seen.channels, width=width, condition=condition)
+        latent = decoder.sizes[0]
+        s.pop("latent")
+    else:
+        latent = s["latent"]
+        encoder = networks.encoder(space, 2 * latent, width=width, condition=condition)
+        decoder = networks.decoder(seen, latent, width=width, condition=condition)
+    prior = _prior(space, latent, condition, width) if with_prior else None
+    s |= {"prior": prior, "observed": observed, "condition_space": condition_space}
+    if isinstance(encoder, LadderEncoder) and isinstance(decoder, LadderDecoder):
+        return LadderVAE(measured, encoder, decoder, **s)
+    return VAE(measured, encoder, decoder, **s)
+
+
+def _prior(space: Space, latent: int, condition: int, width: int) -> Denoiser:
+    """A flow on the codes. Codes of few numbers have fine structure, as the numbers have."""
+    few = geometry(space) == "points"
+    net = ResidualMLP(
+        (latent,),
+        (latent,),
+        width=width if few else PRIOR_WIDTH,
+        condition=condition,
+        timed=True,
+        fourier=torch.arange(latent) if few else None,
+        zero_output=True,
+    )
+    return Denoiser(Space((Real(latent),)), net, Rectified())
 
 
 def _gan(s: dict[str, Any], space: Space, condition_space: Space | None, condition: int, width: int) -> GAN:

@@ -224,6 +224,77 @@ def test_wgan_gp_looks_between_pairs():
     assert share.std() > 0.2
 
 
+# -- augmentation ------------------------------------------------------------------------------------------------
+
+PICTURES = Space((Real(1, -1.0, 1.0),), (8, 8))
+
+
+class Watcher(nn.Module):
+    """A critic that keeps what it is shown, and prefers what is brighter by `ahead`."""
+
+    def __init__(self, ahead=0.0):
+        super().__init__()
+        self.ahead, self.seen = nn.Parameter(torch.tensor(ahead)), []
+
+    def forward(self, x, t=None, condition=None):
+        self.seen.append(x.detach())
+        return self.ahead * x.flatten(1).mean(1, keepdim=True)
+
+
+class Black(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.level = nn.Parameter(torch.tensor(-1.0))
+
+    def forward(self, z, t=None, condition=None):
+        return self.level.expand(len(z), 1, 8, 8)
+
+
+def picture_gan(critic, **options):
+    return GAN(PICTURES, Black(), critic, latent=2, gamma=0.0, **options)
+
+
+def white(n=50):
+    return Batch(torch.ones(n, 1, 8, 8))
+
+
+def test_augmentation_grows_while_the_critic_is_ahead_and_falls_while_it_is_not():
+    model = picture_gan(Watcher(1.0), augment=True)
+    model.critic_loss(white(), 0.0, gen())
+    assert model.chance.item() == pytest.approx(50e-5)
+    _, logged = model.critic_loss(white(), 0.0, gen())
+    assert logged["chance"].item() == pytest.approx(100e-5)
+    with torch.no_grad():
+        model.critic.ahead.fill_(0.0)
+    for _ in range(3):
+        model.critic_loss(white(), 0.0, gen())
+    assert model.chance.item() == 0
+
+
+def test_both_networks_learn_from_augmented_data_of_both_kinds():
+    critic = Watcher(1.0)
+    model = picture_gan(critic, augment=True)
+    model.chance.fill_(0.5)
+    model.critic_loss(white(), 0.0, gen())
+    model.generator_loss(white(), 0.0, gen())
+    shown = [*critic.seen[0].chunk(2), *critic.seen[1:]]
+    for real, plain in ((True, 1.0), (False, -1.0)):
+        for x in shown[0 if real else 1 :: 2]:
+            changed = (x - plain).flatten(1).abs().amax(1) > 1e-6
+            assert 0.4 < changed.float().mean() < 0.95
+
+
+def test_samples_are_not_augmented():
+    model = picture_gan(Watcher(), augment=True)
+    model.chance.fill_(1.0)
+    assert (model.sample(5, generator=gen()) == -1).all()
+
+
+def test_only_pictures_are_augmented():
+    with pytest.raises(ValueError, match="pictures"):
+        gan(Linear(1.0), augment=True)
+
+
 # -- packing -----------------------------------------------------------------------------------------------------
 
 

@@ -13,10 +13,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from sansheng.augment import augment as augmented
 from sansheng.budget import geometric
 from sansheng.errors import unknown
 from sansheng.model import DEFAULT_SAMPLING, Batch, GenerativeModel, Sampling, Turn, given, refuse_steps
-from sansheng.space import Space
+from sansheng.space import Real, Space
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,12 @@ NEAR = 0.15
 """The share of other data that are near a datum."""
 MEASURED = 1000
 """Training examples at which distances are measured."""
+AHEAD = 0.8
+"""The share of pairs a critic may tell apart before what it sees is augmented more: r = 0.6 of Karras 2020."""
+ADJUSTMENT = 1e-5
+"""By how much the chance of an augmentation moves for every example seen: from 0 to 1 in a hundred thousand."""
+MOST = 0.8
+"""The chance of an augmentation at most: beyond it, what is changed would look as likely as what is not."""
 BLURRED = 0.7
 """The share of training in which there is instance noise."""
 
@@ -64,11 +71,15 @@ class GAN(GenerativeModel):
     the gaps between modes empty (Khayatkhoei 2018), a map of coin flips can.
     noise: standard deviation at the start of the instance noise on all the critic sees (Sønderby 2017). Blurred data
     are one mode, which divides as the noise falls, so that none is forgotten.
+    augment: change the pictures the critic sees (`sansheng.augment`), with a chance that grows while it tells more than
+    `AHEAD` of pairs apart, as it does once it knows few data by heart (Karras 2020, section 3.2), and falls otherwise.
     pack: how many examples the critic judges together (Lin 2018): it then sees a lack of variety. Its networks read
     ``(B / pack, pack · channels, *positions)``.
     """
 
     near: Tensor
+    chance: Tensor
+    """Of each augmentation."""
 
     def __init__(
         self,
@@ -83,6 +94,7 @@ class GAN(GenerativeModel):
         gamma_left: float = 0.1,
         coins: int = 0,
         noise: float = 0.0,
+        augment: bool = False,
         pack: int = 1,
         temperature: float = 1.0,
         learning_rate: float = 2e-4,
@@ -101,7 +113,11 @@ class GAN(GenerativeModel):
         if pack < 1:
             raise ValueError(f"pack is how many examples are judged together, at least 1, not {pack}")
         self.gamma_left, self.coins, self.noise, self.pack = gamma_left, coins, noise, pack
+        if augment and (len(space.positions) != 2 or not all(isinstance(slot, Real) for slot in space.slots)):
+            raise ValueError("only pictures, numbers on two axes, can be augmented")
+        self.augment = augment
         self.register_buffer("near", torch.ones(()))
+        self.register_buffer("chance", torch.zeros(()))
         self.space, self.condition_space, self.latent = space, condition_space, latent
         self.generator, self.critic = generator, critic
         self.adversarial, self.penalised, self.gamma = LOSSES[loss], loss == "wasserstein_gp", gamma
@@ -161,20 +177,25 @@ class GAN(GenerativeModel):
         rows = torch.arange(packs * self.pack, device=x.device) % len(x)
         return x[rows].unflatten(0, (packs, self.pack)).flatten(1, 2)
 
-    def blur(self, x: Tensor, progress: float, generator: torch.Generator) -> Tensor:
-        """x with instance noise whose standard deviation falls from `noise` to a fiftieth of it, then nothing."""
-        if not self.noise or progress >= BLURRED:
-            return x
-        scale = geometric(progress / BLURRED, self.noise, self.noise / 50)
-        return x + scale * torch.randn(x.shape, generator=generator, device=x.device)
+    def disturb(self, x: Tensor, progress: float, generator: torch.Generator) -> Tensor:
+        """What the critic sees of x: augmented, with instance noise, and put together.
+
+        The noise's standard deviation falls from `noise` to a fiftieth of it, and then there is none.
+        """
+        if self.augment:
+            x = augmented(x, self.chance, generator)
+        if self.noise and progress < BLURRED:
+            scale = geometric(progress / BLURRED, self.noise, self.noise / 50)
+            x = x + scale * torch.randn(x.shape, generator=generator, device=x.device)
+        return self.together(x)
 
     def critic_loss(
         self, batch: Batch, progress: float, generator: torch.Generator
     ) -> tuple[Tensor, dict[str, Tensor]]:
         condition = given(batch.condition)
         with torch.no_grad():
-            fake = self.blur(self.generate(len(batch), condition, generator), progress, generator)
-        real, fake = self.together(self.blur(batch.x, progress, generator)), self.together(fake)
+            fake = self.disturb(self.generate(len(batch), condition, generator), progress, generator)
+        real = self.disturb(batch.x, progress, generator)
         both = torch.cat([real, fake]).detach().requires_grad_(self.gamma > 0)
         condition = None if condition is None else self.together(condition)
         logits = self.judge(both, None if condition is None else condition.repeat(2, 1))
@@ -185,6 +206,9 @@ class GAN(GenerativeModel):
             "fake": fake_logits.mean(),
             "ahead": (real_logits > fake_logits).float().mean(),
         }
+        if self.augment:
+            self._adjust(logged["ahead"], len(batch))
+            logged["chance"] = self.chance.clone()
         if self.gamma > 0 and self.penalised:
             loss = loss + self.gamma * self._slope_penalty(real, fake, condition, generator)
         elif self.gamma > 0:
@@ -194,15 +218,20 @@ class GAN(GenerativeModel):
             logged |= {"r1": r1.mean(), "r2": r2.mean()}
         return loss, logged
 
+    @torch.no_grad()
+    def _adjust(self, ahead: Tensor, examples: int) -> None:
+        """More augmentation while the critic is too far ahead, less while it is not."""
+        self.chance.add_(ADJUSTMENT * examples * torch.sign(ahead - AHEAD)).clamp_(0, MOST)
+
     def generator_loss(
         self, batch: Batch, progress: float, generator: torch.Generator
     ) -> tuple[Tensor, dict[str, Tensor]]:
         condition = given(batch.condition)
         with torch.no_grad():
             seen = None if condition is None else self.together(condition)
-            real_logits = self.judge(self.together(self.blur(batch.x, progress, generator)), seen)
-        fake = self.blur(self.generate(len(batch), condition, generator), progress, generator)
-        fake_logits = self.judge(self.together(fake), seen)
+            real_logits = self.judge(self.disturb(batch.x, progress, generator), seen)
+        fake = self.disturb(self.generate(len(batch), condition, generator), progress, generator)
+        fake_logits = self.judge(fake, seen)
         return self.adversarial.generator(real_logits, fake_logits), {}
 
     def _slope_penalty(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -16,6 +17,7 @@ from torch import Tensor, nn
 
 from sansheng.budget import ramp
 from sansheng.denoiser import Denoiser, draw, stratified_normal
+from sansheng.logistic import LogisticMixture
 from sansheng.model import DEFAULT_SAMPLING, Batch, GenerativeModel, Sampling, Turn, given, refuse_steps
 from sansheng.samplers import evaluations
 from sansheng.space import Space
@@ -23,6 +25,16 @@ from sansheng.space import Space
 PRIOR_STEPS = 10
 COLLAPSED = 0.05
 """KL [nats] below which a code carries nothing."""
+
+
+class Codes(NamedTuple):
+    """Draws z = mean + noise · exp(½ log_variance), ``(B, D)``, and what they decode to, ``(B, K, *P)``."""
+
+    z: Tensor
+    mean: Tensor
+    log_variance: Tensor
+    noise: Tensor
+    params: Tensor
 
 
 class VAE(GenerativeModel):
@@ -34,7 +46,7 @@ class VAE(GenerativeModel):
     prior: a denoiser on the latent space, or None to sample z ~ N(0, I); fitted in the last `prior_share` of the budget
     at times with logit(t) ~ N(mean, sd²), `prior_times`, and drawn from in `prior_steps`. scale_rate: how much faster
     than other parameters the logarithm of the scale learns. draw_numbers: draw numbers from p(x | z) rather than take
-    their mean.
+    their mean. observed: what the decoder's parameters mean, where it is not `space` itself.
     """
 
     log_scale: nn.Parameter
@@ -61,6 +73,7 @@ class VAE(GenerativeModel):
         scale_rate: float = 1.0,
         learning_rate: float = 1e-3,
         constant: bool = False,
+        observed: LogisticMixture | None = None,
     ) -> None:
         super().__init__()
         if doubly and samples < 2:
@@ -68,11 +81,13 @@ class VAE(GenerativeModel):
         if binarise and not space.binary:
             raise ValueError("only numbers with a Bernoulli likelihood can be made black or white")
         self.space, self.condition_space, self.latent = space, condition_space, latent
+        self.observed = observed or space
         self.prior, self.doubly, self.binarise = prior, doubly, binarise
         self.beta, self.warm_up, self.samples, self.draw_numbers = beta, warm_up, samples, draw_numbers
         self.prior_times, self.prior_steps, self.scale_rate = prior_times, prior_steps, scale_rate
         self.prior_share, self.learning_rate, self.constant = prior_share, learning_rate, constant
         self.bound = nn.ModuleDict({"encoder": encoder, "decoder": decoder})
+        learn_scale = learn_scale and observed is None
         self.log_scale = nn.Parameter(torch.zeros(space.channels, *[1] * len(space.positions)), learn_scale)
         self.bound.register_parameter("log_scale", self.log_scale)
 
@@ -114,6 +129,11 @@ class VAE(GenerativeModel):
         return self.bound["decoder"](z, None, condition).float()
 
     @property
+    def fitted(self) -> int:
+        """How many of the latents, the first ones, the prior is fitted to."""
+        return self.latent if self.prior is None else self.prior.space.channels
+
+    @property
     def scale(self) -> Tensor:
         """Standard deviation of p(x | z) per channel."""
         return (self.scale_rate * self.log_scale).clamp(-6, 3).exp()
@@ -131,23 +151,32 @@ class VAE(GenerativeModel):
         self, batch: Batch, samples: int, weight: float, generator: torch.Generator, *, doubly: bool = False
     ) -> tuple[Tensor, Tensor, Tensor]:
         """(log p(x | z) − weight · log q(z | x)/p(z) for each sample and example, KL, nll of the first sample)."""
-        condition = given(batch.condition)
-        mean, log_variance = self.encode(batch.x, condition)
-        kl = 0.5 * (log_variance.exp() + mean.square() - 1 - log_variance).sum(1)
+        codes = self.infer(batch, samples, generator, doubly=doubly)
+        kl = 0.5 * (codes.log_variance.exp() + codes.mean.square() - 1 - codes.log_variance).sum(1)
         x = batch.x.repeat(samples, *[1] * (batch.x.ndim - 1))
-        repeated = None if condition is None else condition.repeat(samples, 1)
-        mean, log_variance = mean.repeat(samples, 1), log_variance.repeat(samples, 1)
-        noise = torch.randn(mean.shape, generator=generator, device=mean.device)
-        z = mean + noise * (0.5 * log_variance).exp()
-        if doubly:  # what is left of the gradient of log q is that through z
-            noise, log_variance = (z - mean.detach()) * (-0.5 * log_variance.detach()).exp(), log_variance.detach()
-        nll = self.space.nll(self.decode(z, repeated), x, self.scale)
-        log_ratio = 0.5 * (z.square() - noise.square() - log_variance).sum(1)  # log q(z | x) − log p(z)
+        z, nll = codes.z, self.observed.nll(codes.params, x, self.scale)
+        # log q(z | x) − log p(z)
+        log_ratio = 0.5 * (z.square() - codes.noise.square() - codes.log_variance).sum(1)
         log_weights = (-nll - weight * log_ratio).view(samples, -1)
         if doubly and z.requires_grad:  # weights enter the encoder's gradient squared (Tucker 2019, eq. 8)
             shares = log_weights.detach().softmax(0).view(-1, 1)
             z.register_hook(lambda gradient: shares * gradient)
-        return log_weights, kl, nll.view(samples, -1)[0]
+        return log_weights, kl.view(samples, -1)[0], nll.view(samples, -1)[0]
+
+    def infer(self, batch: Batch, samples: int, generator: torch.Generator, *, doubly: bool = False) -> Codes:
+        """`samples` draws of q(z | x) for each example, and what they decode to: rows of all examples, again and again.
+
+        doubly: what is left of the gradient of log q is that through z.
+        """
+        condition = given(batch.condition)
+        mean, log_variance = (part.repeat(samples, 1) for part in self.encode(batch.x, condition))
+        repeated = None if condition is None else condition.repeat(samples, 1)
+        noise = torch.randn(mean.shape, generator=generator, device=mean.device)
+        z = mean + noise * (0.5 * log_variance).exp()
+        params = self.decode(z, repeated)
+        if doubly:
+            noise, log_variance = (z - mean.detach()) * (-0.5 * log_variance.detach()).exp(), log_variance.detach()
+        return Codes(z, mean, log_variance, noise, params)
 
     @torch.no_grad()
     def log_likelihood(self, batch: Batch, *, samples: int, generator: torch.Generator) -> Float[Tensor, " B"]:
@@ -167,7 +196,7 @@ class VAE(GenerativeModel):
     @torch.no_grad()
     def show(self, code: Float[Tensor, "B D"], condition: Tensor | None = None) -> Float[Tensor, "B C *P"]:
         """The likeliest x of p(x | z): the mean of numbers, the mode of symbols."""
-        return self.space.harden(self.space.mode(self.decode(code, given(condition))))
+        return self.space.harden(self.observed.mode(self.decode(code, given(condition))))
 
     # -- the prior -----------------------------------------------------------------------------------------
 
@@ -176,8 +205,7 @@ class VAE(GenerativeModel):
         assert self.prior is not None
         condition = given(batch.condition)
         with torch.no_grad():
-            mean, log_variance = self.encode(batch.x, condition)
-            z = mean + torch.randn(mean.shape, generator=generator, device=mean.device) * (0.5 * log_variance).exp()
+            z = self.infer(batch, 1, generator).z[:, : self.fitted]
         time_mean, time_std = self.prior_times
         t = torch.sigmoid(time_mean + time_std * stratified_normal(len(z), generator, z.device))
         noise = torch.randn(z.shape, generator=generator, device=z.device)
@@ -193,13 +221,13 @@ class VAE(GenerativeModel):
         generator: torch.Generator,
     ) -> Tensor:
         refuse_steps(settings, "VAE")
-        if self.prior is None:
-            z = torch.randn(n, self.latent, generator=generator, device=self.log_scale.device)
-        else:
+        z = torch.randn(n, self.latent, generator=generator, device=self.log_scale.device)
+        if self.prior is not None:
             times = self.prior.path.times(self.prior_steps)
-            z = draw(self.prior, n, condition=condition, sampler="heun", times=times, scale=1.0, generator=generator)
+            top = draw(self.prior, n, condition=condition, sampler="heun", times=times, scale=1.0, generator=generator)
+            z = torch.cat([top, z[:, self.fitted :]], dim=1)
         scale = self.scale if self.draw_numbers else 0.0
-        return self.space.harden(self.space.sample(self.decode(z, given(condition)), scale, generator=generator))
+        return self.space.harden(self.observed.sample(self.decode(z, given(condition)), scale, generator=generator))
 
     def evaluations(self, settings: Sampling = DEFAULT_SAMPLING) -> int:
         return 1 if self.prior is None else 1 + evaluations("heun", self.prior_steps)

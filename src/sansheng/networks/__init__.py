@@ -13,6 +13,7 @@ import math
 from torch import Tensor, nn
 
 from sansheng.networks.conv import ConvDecoder, ConvDenoiser, ConvEncoder
+from sansheng.networks.ladder import LadderDecoder, LadderEncoder
 from sansheng.networks.line import LineDenoiser
 from sansheng.networks.mlp import ResidualMLP
 from sansheng.networks.transformer import TransformerDenoiser
@@ -53,6 +54,16 @@ def decoder(space: Space, latent: int, *, width: int, condition: int = 0, norm: 
     if _convolutional(space):
         return ConvDecoder(latent, space.channels, space.positions, width=width, condition=condition, norm=norm)
     return ResidualMLP((latent,), space.shape, width=width, condition=condition, norm=norm)
+
+
+def ladder(space: Space, out: int, *, width: int, condition: int = 0) -> tuple[LadderEncoder, LadderDecoder]:
+    """Both halves of a ladder, the second one to `out` channels. Raises ValueError for data without positions."""
+    if not space.positions:
+        raise ValueError("a ladder is for data with positions: pictures, series and lines")
+    return (
+        LadderEncoder(space.channels, space.positions, width=width, condition=condition),
+        LadderDecoder(out, space.positions, width=width, condition=condition),
+    )
 
 
 def denoiser(space: Space, *, width: int, condition: int = 0) -> nn.Module:

@@ -1,0 +1,128 @@
+"""The two halves of a ladder VAE: features from the bottom up, latents and data from the top down.
+
+Every group of latents u is standard normal under the prior; what a hierarchical prior would say of it given all groups
+above, z = μ(h) + σ(h) u (Sønderby 2016, eq. 5-7), is the top-down network's reading of u. So a ladder is a VAE whose
+code is all u in a row, and whose posterior of each group has seen the draws of those above.
+
+The one constraint: data on a grid of positions.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from sansheng.networks.conv import Block, Grid, depth_to_space, space_to_depth
+from sansheng.networks.layers import Context, zero
+
+FINEST = 4
+"""Latent channels of the finest level; each level below has twice as many."""
+GROUPS = 2
+"""Groups of latents a level, but one at the finest."""
+
+Choose = Callable[[int, Tensor], Tensor]
+"""(which group, the state h above it ``(B, W, *P)``) -> u ``(B, Z, *P)``."""
+
+
+class LadderEncoder(nn.Module):
+    """``x: (B, C, *P)``, condition -> features ``(B, W, *P_level)`` of every level, the finest first."""
+
+    def __init__(
+        self, channels: int, positions: Sequence[int], *, width: int, depth: int = 1, condition: int = 0
+    ) -> None:
+        super().__init__()
+        self.grid = grid = Grid(positions)
+        self.context = Context(2 * width, condition=condition, timed=False)
+        context = 2 * width if condition else 0
+        self.stem = grid.conv(channels * grid.factor**grid.axes, width)
+        self.levels = nn.ModuleList()
+        previous = width
+        for level, w in enumerate(level_widths(grid, width)):
+            halve = [grid.conv(previous, previous, 3, 2)] if level else []
+            blocks = [Block(grid, previous if i == 0 else w, w, context, norm=True) for i in range(depth)]
+            self.levels.append(nn.ModuleList([*halve, *blocks]))
+            previous = w
+
+    def forward(self, x: Tensor, t: Tensor | None = None, condition: Tensor | None = None) -> list[Tensor]:
+        context = self.context(None, condition, len(x))
+        h = self.stem(space_to_depth(self.grid.pad(x), self.grid.factor))
+        features = []
+        for level in self.levels:
+            assert isinstance(level, nn.ModuleList)
+            for layer in level:
+                h = layer(h, context) if isinstance(layer, Block) else layer(h)
+            features.append(h)
+        return features
+
+
+class Group(nn.Module):
+    """One group of latents: how u is read, and how its posterior is found from the state above and the features."""
+
+    def __init__(self, grid: Grid, width: int, latents: int, context: int) -> None:
+        super().__init__()
+        self.prior = zero(grid.conv(width, 2 * latents, 1))
+        self.mix = Block(grid, 2 * width, width, context, norm=True)
+        self.posterior = zero(grid.conv(width, 2 * latents, 1))
+        self.inject = grid.conv(latents, width, 1)
+        self.block = Block(grid, width, width, context, norm=True)
+
+    def infer(self, h: Tensor, features: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Mean and log-variance of q(u | x, groups above), N(0, 1) at first."""
+        mean, log_variance = self.posterior(F.silu(self.mix(torch.cat([h, features], 1), context))).chunk(2, dim=1)
+        return mean, log_variance
+
+    def forward(self, h: Tensor, u: Tensor, context: Tensor | None) -> Tensor:
+        mean, log_scale = self.prior(h).chunk(2, dim=1)
+        return self.block(h + self.inject(mean + log_scale.clamp(-5, 5).exp() * u), context)
+
+
+class LadderDecoder(nn.Module):
+    """All u in a row ``(B, latent)``, condition -> parameters ``(B, C, *P)``."""
+
+    def __init__(self, channels: int, positions: Sequence[int], *, width: int, condition: int = 0) -> None:
+        super().__init__()
+        self.grid = grid = Grid(positions)
+        self.context = Context(2 * width, condition=condition, timed=False)
+        context = 2 * width if condition else 0
+        widths = level_widths(grid, width)
+        self.start = nn.Parameter(0.1 * torch.randn(widths[-1], *grid.lowest))
+        self.groups, self.rise = nn.ModuleList(), nn.ModuleList()
+        self.levels: list[int] = []
+        """Of each group, the coarsest first."""
+        self.shapes: list[tuple[int, ...]] = []
+        """(Z, *P) of each group."""
+        for level in reversed(range(len(widths))):
+            latents = FINEST * 2**level
+            for _ in range(GROUPS if level else 1):
+                self.groups.append(Group(grid, widths[level], latents, context))
+                self.levels.append(level)
+                self.shapes.append((latents, *grid.sizes[level]))
+            if level:
+                self.rise.append(grid.conv(widths[level], widths[level - 1], 1))
+        self.head = grid.conv(width, channels * grid.factor**grid.axes)
+        self.sizes = [math.prod(shape) for shape in self.shapes]
+        self.latent = sum(self.sizes)
+
+    def forward(self, u: Tensor, t: Tensor | None = None, condition: Tensor | None = None) -> Tensor:
+        parts = [part.unflatten(1, shape) for part, shape in zip(u.split(self.sizes, 1), self.shapes, strict=True)]
+        return self.walk(len(u), lambda i, h: parts[i], self.context(None, condition, len(u)))
+
+    def walk(self, n: int, choose: Choose, context: Tensor | None) -> Tensor:
+        """From the top down, each group's u chosen as it is come to."""
+        h = self.start.expand(n, *self.start.shape)
+        level = self.levels[0]
+        for i, group in enumerate(self.groups):
+            if self.levels[i] < level:
+                level = self.levels[i]
+                h = F.interpolate(self.rise[len(self.rise) - 1 - level](h), self.grid.sizes[level])
+            h = group(h, choose(i, h), context)
+        return self.grid.crop(depth_to_space(self.head(F.silu(h)), self.grid.factor))
+
+
+def level_widths(grid: Grid, width: int) -> list[int]:
+    """Channels of every level, the finest first."""
+    return [width] + [2 * width] * grid.halvings
