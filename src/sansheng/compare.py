@@ -74,6 +74,7 @@ def compare(
     out: str | Path | None = None,
     samples: int | None = None,
     kind: str | None = None,
+    alpha: bool = False,
     force: bool = False,
     resume: bool = False,
     features: Extractor | None = None,
@@ -90,7 +91,7 @@ def compare(
     names = _names(families, presets)
     limit = parse_budget(budget, steps) or Budget(seconds=60.0)
     devices.choose(device, precision)
-    data = read_data(source, kind, condition, observe)
+    data = read_data(source, kind, condition, observe, alpha=alpha)
     n = samples or min(SAMPLES, len(data.test))
     _require_enough(data, n)
     folder = _folder(out, data.name, force, resume)
@@ -101,11 +102,12 @@ def compare(
         for name, key in names.items()
     }
     observe(Event("phase", "preparing the scores"))
-    scorer = fit_scorer(data, seed=data.split_seed, features=features)
+    scorer = fit_scorer(data.for_scores(), seed=data.split_seed, features=features)
     entries = [_score_family(name, runs[name], scorer, n, observe) for name in names]
     entries += _references(scorer, n, observe)
     asked = {"--families": ",".join(families), "--presets": ",".join(presets), "--seeds": seeds}
     asked |= {"--condition": ",".join(data.condition) or None, "--parameters": parameters, "--samples": samples}
+    asked["--alpha"] = True if data.alpha else None
     page = build_page(data, entries, n=n, asked=asked)
     _write(folder, data, entries, page)
     observe(Event("saved", str(folder / "report.html")))

@@ -9,8 +9,8 @@ from __future__ import annotations
 import difflib
 import hashlib
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -20,13 +20,16 @@ from pandas.util import hash_pandas_object
 from torch import Tensor
 
 from sansheng import builtin, codecs
-from sansheng.codecs.base import Codec, Encoded, Records, Source
+from sansheng.codecs.base import Codec, Encoded, Reading, Records, Source, quiet
+from sansheng.codecs.rows import Rows, chunks, is_large, on_disk
 from sansheng.errors import DataError
 from sansheng.model import Batch
 
 SMALL = 10_000
 """Below this many examples a larger share is held out, and never more than this many are."""
 MOST_BYTES = 8 * 2**30
+ROWS_HASHED = 4096
+"""At a time."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,6 +52,12 @@ class Data:
     notes: tuple[str, ...]
     condition: tuple[str, ...]
     split_seed: int
+    alpha: bool = False
+
+    def for_scores(self, most: int = 20_000) -> Data:
+        """The same, with `most` records drawn at random in memory in place of those that are mapped from disk."""
+        cut = (_held(records, most, self.split_seed) for records in (self.train_records, self.test_records))
+        return replace(self, **dict(zip(("train_records", "test_records"), cut, strict=True)))
 
 
 def open_data(
@@ -58,32 +67,38 @@ def open_data(
     condition: tuple[str, ...] | str = (),
     split_seed: int = 0,
     codec: Codec | None = None,
+    alpha: bool = False,
+    progress: Callable[[int, int], None] = quiet,
 ) -> Data:
     """Read, split and encode a data set.
 
     source: a built-in name, a path, or the data itself. A name with neither a separator nor a suffix is the built-in
     one even where a file is called so. kind: forces what is otherwise guessed. condition: the label or columns that
-    are given. codec: use this one, fitted before, with its own condition.
+    are given. codec: use this one, fitted before, with its own condition. alpha: keep the transparency of images as a
+    channel of its own, where there is any. progress: told (done, total) while many images are decoded.
 
     A test split that comes with the data is kept; otherwise 25 % (20 % from 10,000 examples on, at most 10,000) are
     held out at random by `split_seed`. Raises DataError for data that cannot be used and ValueError for an
     unknown kind or condition.
     """
-    name, origin, kind, found = _find(source, kind)
+    name, origin, kind, found = _find(source, kind, Reading(alpha, progress))
     given = _conditions(condition, codec)
     train, test = split(found, split_seed)
     fitted = codec if codec is not None else codecs.fit(kind, train, given)
-    _check_size(fitted.space.shape, len(train) + len(test))
+    if not is_large(train.values):
+        _check_size(fitted.space.shape, len(train) + len(test))
     digest = digest_of(found.records, found.test)
     return Data(
         name, origin, kind, digest, fitted, fitted.encode(train), fitted.encode(test), train, test,
-        tuple(found.notes), given, split_seed,
+        tuple(found.notes), given, split_seed, alpha,
     )  # fmt: skip
 
 
-def read_records(source: str | Path | pd.DataFrame | np.ndarray | list[str] | Records, kind: str) -> Records:
+def read_records(
+    source: str | Path | pd.DataFrame | np.ndarray | list[str] | Records, kind: str, *, alpha: bool = False
+) -> Records:
     """Everything there is at a name, a path or in memory, in its own order. Raises DataError for what is no `kind`."""
-    found = _find(source, kind)[3]
+    found = _find(source, kind, Reading(alpha))[3]
     return found.records if found.test is None else found.records.join(found.test)
 
 
@@ -104,7 +119,8 @@ def digest_of(records: Records, test: Records | None = None) -> str:
     state = hashlib.sha256()
     for part in (records, test):
         for piece in [] if part is None else [part.values, *_flat(part.labels)]:
-            state.update(_content(piece))
+            for content in _contents(piece):
+                state.update(content)
         state.update(b"\xff")
     return state.hexdigest()
 
@@ -123,17 +139,13 @@ class Batches:
             raise ValueError(f"need size >= 1, seed >= 0 and rank >= 0, not size {size}, seed {seed}, rank {rank}")
         if not len(encoded):
             raise DataError("there are no examples to draw batches from")
-        condition = None if encoded.condition is None else encoded.condition.to(device)
-        self.encoded = Encoded(encoded.x.to(device), condition)
+        self.encoded, self.device = encoded.to(device), device
         self.seed, self.size, self.rank = seed, size, rank
         self._epoch, self._order = -1, torch.empty(0, dtype=torch.long)
 
     def __call__(self, step: int) -> Batch:
-        index = self._index(step).to(self.encoded.x.device)
-        condition = self.encoded.condition
-        return Batch(
-            self.encoded.x.index_select(0, index), None if condition is None else condition.index_select(0, index)
-        )
+        drawn = self.encoded.rows(self._index(step)).to(self.device)
+        return Batch(drawn.x, drawn.condition)
 
     def _index(self, step: int) -> Tensor:
         n = len(self.encoded)
@@ -157,29 +169,30 @@ def batch(encoded: Encoded, *, seed: int, step: int, size: int, rank: int = 0) -
 
 
 def _find(
-    source: str | Path | pd.DataFrame | np.ndarray | list[str] | Records, kind: str | None
+    source: str | Path | pd.DataFrame | np.ndarray | list[str] | Records, kind: str | None, reading: Reading
 ) -> tuple[str, str, str, Source]:
     """(name, origin, kind, source)."""
     if isinstance(source, Records):
         kind, _ = (kind, None) if kind else codecs.from_memory(source.values)
         return kind, f"{kind} in memory", kind, Source(source)
     if not isinstance(source, (str, Path)):
-        kind, found = codecs.from_memory(source, kind)
+        kind, found = codecs.from_memory(source, kind, alpha=reading.alpha)
         return kind, f"{kind} in memory", kind, found
     if str(source) in builtin.names():
-        return str(source), str(source), *_builtin(str(source), kind)
+        return str(source), str(source), *_builtin(str(source), kind, reading.alpha)
     path = Path(source).expanduser()
     if not path.exists():
         raise DataError(_not_found(str(source)))
     kind = kind or codecs.guess(path)
     path = path.resolve()
-    return path.stem, str(path), kind, codecs.read(path, kind)
+    return path.stem, str(path), kind, codecs.read(path, kind, reading)
 
 
-def _builtin(name: str, kind: str | None) -> tuple[str, Source]:
+def _builtin(name: str, kind: str | None, alpha: bool) -> tuple[str, Source]:
     own, source = builtin.load(name)
     if kind not in (None, own):
         raise DataError(f"{name} is {own} data and cannot be read as {kind}; leave the kind out")
+    codecs.check_options(own, alpha)
     return own, source
 
 
@@ -199,6 +212,14 @@ def _conditions(condition: tuple[str, ...] | str, codec: Codec | None) -> tuple[
     return codec.condition_names
 
 
+def _held(records: Records, most: int, seed: int) -> Records:
+    if not on_disk(records.values):
+        return records
+    some = np.sort(np.random.default_rng(seed).permutation(len(records))[:most])
+    part = records.take(some)
+    return Records(np.asarray(part.values), part.labels)
+
+
 def _check_size(shape: tuple[int, ...], n: int) -> None:
     size = 4 * n * math.prod(shape)
     if size > MOST_BYTES:
@@ -214,6 +235,16 @@ def _flat(labels: Mapping[str, np.ndarray]) -> list[object]:
     return [piece for name in sorted(labels) for piece in ([name], labels[name])]
 
 
+def _contents(piece: object) -> Iterator[bytes]:
+    """Parts of bytes that together differ if the content does."""
+    if isinstance(piece, Rows) or (isinstance(piece, np.ndarray) and piece.dtype.kind not in "OU" and piece.ndim):
+        yield f"{piece.dtype.str}{piece.shape}".encode()
+        for part in chunks(piece, ROWS_HASHED):
+            yield np.ascontiguousarray(part).tobytes()
+    else:
+        yield _content(piece)
+
+
 def _content(piece: object) -> bytes:
     """Bytes that differ if the content does."""
     if isinstance(piece, pd.DataFrame):
@@ -221,8 +252,6 @@ def _content(piece: object) -> bytes:
         return _content([str(name) for name in piece.columns]) + hashes.tobytes()
     if isinstance(piece, np.ndarray) and piece.dtype.kind in "OU":
         return _content([str(value) for value in piece.ravel()])
-    if isinstance(piece, np.ndarray):
-        return f"{piece.dtype.str}{piece.shape}".encode() + np.ascontiguousarray(piece).tobytes()
     if isinstance(piece, list):
         return "".join(f"{len(text)}:{text}" for text in map(str, piece)).encode("utf-8", "surrogatepass")
     raise DataError(f"records hold {type(piece).__name__!r}; allowed: a DataFrame, an array or a list of strings")

@@ -76,11 +76,12 @@ class Entry:
 
 
 def build_page(data: Data, entries: Sequence[Entry], *, n: int, asked: Mapping[str, Any]) -> Page:
-    """The report of these rows. asked: the options of the command, None where none was given."""
+    """The report of these rows. asked: the options of the command, None where none was given, True for a switch."""
     families = [entry for entry in entries if entry.runs]
     recipe = families[0].runs[0].recipe
     limit = ["--steps", str(recipe.steps)] if recipe.steps else ["--budget", str(recipe.budget)]
-    options = [text for name, value in asked.items() if value is not None for text in (name, str(value))]
+    given = {name: value for name, value in asked.items() if value is not None}
+    options = [text for name, value in given.items() for text in ((name,) if value is True else (name, str(value)))]
     command = shlex.join(["sansheng", "compare", data.source, *limit, *options])
     return Page(
         title=f"{data.name}: {len(families)} generative models compared",

@@ -27,11 +27,11 @@ def estimate(data: Data, families: Sequence[str] = tuple(DEFAULTS)) -> list[tupl
 def _estimate(data: Data, family: str) -> str:
     _, recipe = plan(data, family=family, budget=Budget(steps=1))
     model = build(recipe, data.codec.space, data.codec.condition_space)
-    model.measure(data.train.x[:2000])
+    model.measure(data.train.rows(slice(2000)).x)
     batches = Batches(data.train, seed=0, size=recipe.batch, device=recipe.device)
     _, seconds = devices.choose_threads(model.to(recipe.device), batches, recipe.device)
     parameters = count_parameters(model)
-    memory = 4 * (COPIES * parameters + data.train.x.numel() + data.test.x.numel()) / 2**20
+    memory = 4 * (COPIES * parameters + (len(data.train) + len(data.test)) * data.codec.space.size) / 2**20
     disk = ROOM * 4 * parameters / 2**20
     pace = f"about {60 / seconds:,.0f} steps of {recipe.batch} a minute on {recipe.device}"
     return f"{parameters:,} parameters, {pace}, {memory:,.0f} MiB of memory and {disk:,.0f} MiB of disk"

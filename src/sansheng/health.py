@@ -28,10 +28,11 @@ def examine(state: State, held_out: Encoded, train: Encoded, seed: int) -> list[
     if n < FEWEST:
         return []
     device = next(state.average.parameters()).device
-    condition = None if held_out.condition is None else held_out.condition[:n].to(device)
+    held = held_out.rows(slice(n))
+    some, condition = held.x, None if held.condition is None else held.condition.to(device)
     generator = torch.Generator(device).manual_seed(derive_seed(seed, "health"))
-    real, known = _flat(held_out.x[:n]), _flat(train.x[:n])
-    found = state.average.examine(Batch(held_out.x[:n].to(device), condition), generator)
+    real, known = _flat(some), _flat(train.rows(slice(n)).x)
+    found = state.average.examine(Batch(some.to(device), condition), generator)
     averaged, raw = (_draw(model, n, condition, generator) for model in (state.average, state.model.eval()))
     rng = np.random.default_rng(seed)
     near, nearer = sliced_wasserstein(real, averaged, rng), sliced_wasserstein(real, raw, rng)

@@ -63,13 +63,11 @@ def encode(run: Run, records: Records) -> tuple[Tensor, Tensor | None]:
     """Codes ``(N, D)`` and what is given ``(N, K)``. Raises ValueError for a family that has no codes."""
     model = _with_codes(run)
     encoded = run.codec.encode(records)
-    spans = [slice(first, first + CHUNK) for first in range(0, len(encoded), CHUNK)]
-    condition = encoded.condition
-    codes = [
-        model.code(Batch(encoded.x[s].to(run.device), None if condition is None else condition[s].to(run.device)))
-        for s in spans
-    ]
-    return torch.cat(codes).cpu(), condition
+    codes = []
+    for first in range(0, len(encoded), CHUNK):
+        some = encoded.rows(slice(first, first + CHUNK)).to(run.device)
+        codes.append(model.code(Batch(some.x.to(run.device), some.condition)))
+    return torch.cat(codes).cpu(), encoded.condition
 
 
 def show(run: Run, codes: Tensor, condition: Tensor | None) -> Records:

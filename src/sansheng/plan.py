@@ -5,7 +5,8 @@ The one constraint: nothing is written yet, so a mistake costs nothing.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,8 @@ from sansheng.recipe import DataReference, Recipe, resolve
 
 Source = str | Path | pd.DataFrame | np.ndarray | list[str] | Records
 """A built-in name, a path, or the data itself."""
+EVERY = 10.0
+"""Seconds between two words on how far reading has come."""
 
 
 def plan(
@@ -36,11 +39,12 @@ def plan(
     precision: str = "auto",
     settings: Mapping[str, Any] | None = None,
     kind: str | None = None,
+    alpha: bool = False,
     observe: Observer = ignore,
 ) -> tuple[Data, Recipe]:
     """The data, opened, and every choice resolved, before anything is written. Arguments and errors as in `train`."""
     device, precision = devices.choose(device, precision)
-    data = source if isinstance(source, Data) else read_data(source, kind, condition, observe)
+    data = source if isinstance(source, Data) else read_data(source, kind, condition, observe, alpha=alpha)
     space, condition_space = data.codec.space, data.codec.condition_space
     reference = DataReference(
         name=data.name,
@@ -49,6 +53,7 @@ def plan(
         digest=data.digest,
         split_seed=data.split_seed,
         condition=data.condition,
+        alpha=data.alpha,
     )
     recipe = resolve(
         reference,
@@ -67,14 +72,32 @@ def plan(
     return data, recipe
 
 
-def read_data(source: Source, kind: str | None, condition: Sequence[str] | str, observe: Observer) -> Data:
+def read_data(
+    source: Source, kind: str | None, condition: Sequence[str] | str, observe: Observer, *, alpha: bool = False
+) -> Data:
     """`open_data`, telling what was understood."""
     observe(Event("phase", "reading and encoding the data"))
     names = (condition,) if isinstance(condition, str) else tuple(condition)
-    data = open_data(source, kind=kind, condition=names)
+    data = open_data(source, kind=kind, condition=names, alpha=alpha, progress=telling(observe))
     for note in data.notes:
         observe(Event("note", note))
     return data
+
+
+def telling(observe: Observer, clock: Callable[[], float] = time.monotonic) -> Callable[[int, int], None]:
+    """A function of (done, total) images that tells an observer now and then, with the time left."""
+    began = told = clock()
+
+    def tell(done: int, total: int) -> None:
+        nonlocal told
+        now = clock()
+        if done and now - told >= EVERY:
+            told, left = now, (now - began) * (total - done) / done
+            share = done / total
+            text = f"{done:,} of {total:,} images decoded ({share:.0%}), about {left:,.0f} s left"
+            observe(Event("note", text, progress=share, seconds=now - began, left=left))
+
+    return tell
 
 
 def parse_budget(budget: str | None, steps: int | None) -> Budget | None:

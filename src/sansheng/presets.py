@@ -65,7 +65,7 @@ DEFAULTS: dict[str, Callable[[Geometry], dict[str, Any]]] = {
         "augment": False,
         "gamma": {"points": 1.0, "grid": 0.012}.get(g, 0.025),
         "gamma_left": 3e-4 if g == "points" else 0.1,
-        "learning_rate": 2e-3 if g == "points" else 5e-4,
+        "learning_rate": 3e-3 if g == "points" else 5e-4,
         "betas": (0.0, 0.9 if g == "points" else 0.99),
     },
     "diffusion": lambda g: {

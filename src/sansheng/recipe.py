@@ -22,12 +22,10 @@ from sansheng.errors import unknown
 from sansheng.families.diffusion import Diffusion
 from sansheng.families.flow import Flow
 from sansheng.families.gan import GAN
-from sansheng.families.ladder import LadderVAE
 from sansheng.families.masked import MaskedDiffusion
-from sansheng.families.vae import VAE
+from sansheng.families.vae import VAE, LadderVAE
 from sansheng.logistic import LogisticMixture
 from sansheng.model import GenerativeModel
-from sansheng.networks.ladder import LadderDecoder, LadderEncoder
 from sansheng.networks.mlp import Bounded, PlainMLP, ResidualMLP
 from sansheng.paths import PATHS, VP, Rectified
 from sansheng.presets import BATCH, PARAMETERS, RUN_OPTIONS, geometry, parse_overrides, settings_for
@@ -167,19 +165,16 @@ def _vae(s: dict[str, Any], space: Space, condition_space: Space | None, conditi
         measured = space.with_likelihood(likelihood)
     else:
         raise unknown("likelihood", likelihood, (*LIKELIHOODS, LOGISTIC))
+    s |= {"observed": observed, "condition_space": condition_space}
     if ladder:
-        encoder, decoder = networks.ladder(space, seen.channels, width=width, condition=condition)
-        latent = decoder.sizes[0]
         s.pop("latent")
-    else:
-        latent = s["latent"]
-        encoder = networks.encoder(space, 2 * latent, width=width, condition=condition)
-        decoder = networks.decoder(seen, latent, width=width, condition=condition)
-    prior = _prior(space, latent, condition, width) if with_prior else None
-    s |= {"prior": prior, "observed": observed, "condition_space": condition_space}
-    if isinstance(encoder, LadderEncoder) and isinstance(decoder, LadderDecoder):
-        return LadderVAE(measured, encoder, decoder, **s)
-    return VAE(measured, encoder, decoder, **s)
+        encoder, decoder = networks.ladder(space, seen.channels, width=width, condition=condition)
+        prior = _prior(space, decoder.sizes[0], condition, width) if with_prior else None
+        return LadderVAE(measured, encoder, decoder, prior=prior, **s)
+    encoder = networks.encoder(space, 2 * s["latent"], width=width, condition=condition)
+    decoder = networks.decoder(seen, s["latent"], width=width, condition=condition)
+    prior = _prior(space, s["latent"], condition, width) if with_prior else None
+    return VAE(measured, encoder, decoder, prior=prior, **s)
 
 
 def _prior(space: Space, latent: int, condition: int, width: int) -> Denoiser:

@@ -26,7 +26,7 @@ from sansheng.loop import State, derive_seed
 from sansheng.loop import train as take_steps
 from sansheng.metrics import Score
 from sansheng.model import Batch, GenerativeModel, HasLikelihood, Sampling
-from sansheng.plan import Source, parse_budget, plan
+from sansheng.plan import Source, parse_budget, plan, telling
 from sansheng.recipe import Recipe, build, count_parameters
 from sansheng.score import Extractor, Scorer, fit_scorer
 from sansheng.session import Interrupted, Session, TrainingFailed
@@ -36,6 +36,8 @@ __all__ = ["Interrupted", "Run", "TrainingFailed", "load", "resume", "train"]
 CHUNK = 2000
 """Examples drawn at a time, each chunk from a generator of its own."""
 PREVIEWED = 64
+MEASURED = 20_000
+"""Examples a model may look at before it is trained, at most."""
 
 
 class Run:
@@ -119,9 +121,8 @@ class Run:
         generator = torch.Generator(self.device).manual_seed(derive_seed(seed, "likelihood"))
         bounds = []
         for first in range(0, len(encoded), 100):
-            span = slice(first, first + 100)
-            given = None if encoded.condition is None else encoded.condition[span].to(self.device)
-            batch = Batch(encoded.x[span].to(self.device), given)
+            some = encoded.rows(slice(first, first + 100)).to(self.device)
+            batch = Batch(some.x, some.condition)
             bounds.append(self.model.log_likelihood(batch, samples=samples, generator=generator).cpu())
         return torch.cat(bounds).numpy()
 
@@ -141,9 +142,9 @@ class Run:
         source: the data again, if it was given from memory. features: records' values -> ``(N, F)``, such as Inception
         or CLIP, in place of our own. Raises DataError if the data has changed.
         """
-        data = self.open_data(source)
+        data = self.open_data(source, observe=observe)
         observe(Event("phase", "preparing the scores"))
-        scorer = fit_scorer(data, seed=self.recipe.data.split_seed, features=features)
+        scorer = fit_scorer(data.for_scores(), seed=self.recipe.data.split_seed, features=features)
         observe(Event("phase", f"drawing {n:,} samples"))
         scores = self.score(scorer, self.draw(n, seed=seed), seed=seed)
         checkpoint.write_json(self.path / "scores.json", {name: score.to_json() for name, score in scores.items()})
@@ -165,7 +166,7 @@ class Run:
         path = self.path / "health.json"
         return checkpoint.read_json(path) if path.exists() else []
 
-    def open_data(self, source: Source | None = None, *, changed: bool = False) -> Data:
+    def open_data(self, source: Source | None = None, *, changed: bool = False, observe: Observer = ignore) -> Data:
         """The data of the run, split and encoded as it was. Raises DataError if it is gone.
 
         changed: let it pass if its content is no longer what it was.
@@ -179,6 +180,8 @@ class Run:
             condition=reference.condition,
             split_seed=reference.split_seed,
             codec=self.codec,
+            alpha=reference.alpha,
+            progress=telling(observe),
         )
         if data.digest != reference.digest and not changed:
             raise DataError(
@@ -222,6 +225,7 @@ def train(
     out: str | Path | None = None,
     settings: Mapping[str, Any] | None = None,
     kind: str | None = None,
+    alpha: bool = False,
     force: bool = False,
     previews: bool = True,
     observe: Observer = ignore,
@@ -231,7 +235,7 @@ def train(
     source: a built-in name, a path, or the data itself. family: "vae", "gan", "diffusion" or "flow". budget: a time
     such as "5m", or `steps`; 60 s if neither is given. condition: a label or columns the samples can be asked for.
     parameters: trained numbers in the model, all networks together. settings: the family's own, as in ``--set``. out:
-    the run folder, never overwritten without `force`.
+    the run folder, never overwritten without `force`. alpha: keep the transparency of images.
 
     Raises ValueError for a wrong option, DataError for data that cannot be used, FileExistsError for a folder that is
     there, Interrupted (after saving) on Ctrl-C and SIGTERM, TrainingFailed if a loss stops being a number.
@@ -249,6 +253,7 @@ def train(
         precision=precision,
         settings=settings,
         kind=kind,
+        alpha=alpha,
         observe=observe,
     )
     return _begin(data, recipe, out, force, observe, previews)
@@ -259,7 +264,7 @@ def _begin(data: Data, recipe: Recipe, out: str | Path | None, force: bool, obse
     model = build(recipe, data.codec.space, data.codec.condition_space)
     files.require_room(out, model)
     folder = files.make_folder(out, f"{data.name}-{recipe.family}", force)
-    model.measure(data.train.x[:20_000])
+    model.measure(data.train.rows(slice(MEASURED)).x)
     model.to(recipe.device)
     batches = Batches(data.train, seed=recipe.seed, size=recipe.batch, device=recipe.device)
     recipe = recipe.model_copy(update={"threads": devices.choose_threads(model, batches, recipe.device)[0]})
@@ -311,7 +316,7 @@ def resume(
     elif state.progress >= 1:
         raise ValueError(f"{folder} has spent its budget of {recipe.budget}; give --budget or --steps to train longer")
     observe(Event("phase", "reading and encoding the data"))
-    data = Run(folder, recipe, codec, state.average, None).open_data(source, changed=force)
+    data = Run(folder, recipe, codec, state.average, None).open_data(source, changed=force, observe=observe)
     if remark:
         observe(Event("note", remark))
     files.write_recipe(folder, recipe)

@@ -44,7 +44,8 @@ def test_every_codec_keeps_the_contract(kind, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "kind"), [("t.csv", "table"), ("t.TSV", "table"), ("t.parquet", "table"), ("t.txt", "text")]
+    ("name", "kind"),
+    [("t.csv", "table"), ("t.TSV", "table"), ("t.parquet", "table"), ("t.txt", "text"), ("t.zip", "image")],
 )
 def test_suffixes_tell_the_kind(tmp_path, name, kind):
     (tmp_path / name).write_text("")

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.distributions import Normal
 
-from sansheng.families.ladder import LadderVAE
+from sansheng.families.vae import LadderVAE
 from sansheng.logistic import LogisticMixture
 from sansheng.model import Batch, HasCode, HasLikelihood
 from sansheng.networks import ladder

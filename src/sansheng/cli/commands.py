@@ -20,6 +20,7 @@ from cyclopts import App
 from sansheng.budget import Budget
 from sansheng.cli.options import (
     SOURCE,
+    Alpha,
     As,
     Condition,
     Device,
@@ -77,6 +78,7 @@ def train(
     out: Out = None,
     settings: Settings = None,
     kind: As = None,
+    alpha: Alpha = False,
     force: Force = False,
     dry_run: Annotated[bool, flag("Say what would be done, and what it would take; train nothing.")] = False,
     smoke: Smoke = False,
@@ -106,6 +108,7 @@ def train(
         "precision": precision,
         "settings": overrides,
         "kind": kind,
+        "alpha": alpha,
     }
     with reporter(quiet) as observe:
         if dry_run:
@@ -217,6 +220,7 @@ def compare(
     out: Out = None,
     samples: Annotated[int | None, option("Examples to score each on; as many as are held out unless told.")] = None,
     kind: As = None,
+    alpha: Alpha = False,
     force: Force = False,
     resume: Annotated[bool, flag("Go on with the comparison in --out: what is finished is kept.")] = False,
     smoke: Smoke = False,
@@ -252,6 +256,7 @@ def compare(
             out=out,
             samples=SMOKE_SAMPLES if smoke and samples is None else samples,
             kind=kind,
+            alpha=alpha,
             force=force,
             resume=resume,
             observe=observe,
@@ -286,8 +291,9 @@ def resume(
 
 @app.command(sort_key=6)
 def info(
-    source: Annotated[str, SOURCE], /, *, condition: Condition = None, kind: As = None, quiet: Quiet = False
-) -> None:
+    source: Annotated[str, SOURCE], /, *, condition: Condition = None, kind: As = None, alpha: Alpha = False,
+    quiet: Quiet = False,
+) -> None:  # fmt: skip
     """Show what was understood of your data and what training on it takes; or, given a run, what it is.
 
     For example:
@@ -304,7 +310,7 @@ def info(
         print_pairs(load(source).describe())
         return
     with reporter(quiet) as observe:
-        found = read_data(source, kind, split_names(condition), observe)
+        found = read_data(source, kind, split_names(condition), observe, alpha=alpha)
         observe(Event("phase", "trying a few steps of each family"))
         lines = [*_data_lines(found), *estimate(found)]
     print_pairs(lines)

@@ -90,7 +90,7 @@ def anomaly(
 
     with reporter(quiet) as observe:
         trained = load(run, device=device)
-        records = read_records(data, trained.codec.kind)
+        records = read_records(data, trained.codec.kind, alpha=trained.recipe.data.alpha)
         observe(Event("phase", f"bounding the likelihood of {len(records):,} examples"))
         bits = latent.surprise(trained, records, samples=samples)
         usual = np.sort(latent.surprise(trained, trained.open_data().test_records, samples=samples))
@@ -110,7 +110,7 @@ def _walk(run: str, data: str, out: str | None, device: str, force: bool, quiet:
     with reporter(quiet) as observe:
         trained = load(run, device=device)
         observe(Event("phase", f"reading {data}"))
-        made = act(latent, trained, read_records(data, trained.codec.kind))
+        made = act(latent, trained, read_records(data, trained.codec.kind, alpha=trained.recipe.data.alpha))
         target = _target(trained, made, out)
         refuse_overwriting(target, force)
         if target is not None:

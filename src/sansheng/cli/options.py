@@ -30,8 +30,8 @@ def flag(text: str, *names: str) -> Parameter:
 
 
 SOURCE = option(
-    "Your data: a folder of images, a .csv or .parquet table, a .txt file of lines, a .npy or .npz array; or a "
-    "built-in name: digits, wine, breast-cancer, iris, diabetes, ring, grid, moons, checkerboard."
+    "Your data: a folder, .zip or .parquet of images, a .csv or .parquet table, a .txt file of lines, a .npy or .npz "
+    "array; or a built-in name: digits, wine, breast-cancer, iris, diabetes, ring, grid, moons, checkerboard."
 )
 Source = Annotated[str, SOURCE]
 RunPath = Annotated[str, option("The folder of a run, as train and compare make them.")]
@@ -53,6 +53,7 @@ Settings = Annotated[
 As = Annotated[
     str | None, option("What the data is, if the guess is wrong: image, table, text or array.", "--as", metavar="KIND")
 ]
+Alpha = Annotated[bool, flag("Keep the transparency of images as a channel; else they are laid over white.", "--alpha")]
 Force = Annotated[bool, flag("Overwrite what is there.")]
 Quiet = Annotated[bool, flag("Say nothing but results and errors.")]
 Number = Annotated[int, option("How many samples.", "-n", "--number")]

@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from sansheng.codecs import archive, array, image, table, text
-from sansheng.codecs.base import Codec, Encoded, Records, Source
+from sansheng.codecs import archive, array, image, parquet, table, text, zipped
+from sansheng.codecs.base import Codec, Encoded, Reading, Records, Source
 from sansheng.errors import DataError, unknown
 
 __all__ = [
-    "KINDS", "Codec", "Encoded", "Kind", "Records", "Source",
-    "codec_class", "fit", "from_json", "from_memory", "guess", "read",
+    "KINDS", "Codec", "Encoded", "Kind", "Reading", "Records", "Source",
+    "check_options", "codec_class", "fit", "from_json", "from_memory", "guess", "read",
 ]  # fmt: skip
 
 CodecClass = type[image.ImageCodec] | type[table.TableCodec] | type[text.TextCodec] | type[array.ArrayCodec]
@@ -29,27 +29,37 @@ CodecClass = type[image.ImageCodec] | type[table.TableCodec] | type[text.TextCod
 class Kind:
     """A kind of data: how its files are read and which codec encodes it."""
 
-    read: Callable[[Path], Source]
+    read: Callable[[Path, Reading], Source]
     codec: CodecClass
+
+
+def _without_options(read: Callable[[Path], Source]) -> Callable[[Path, Reading], Source]:
+    return lambda path, reading: read(path)
 
 
 KINDS: dict[str, Kind] = {
     "image": Kind(image.read, image.ImageCodec),
-    "table": Kind(table.read, table.TableCodec),
-    "text": Kind(text.read, text.TextCodec),
-    "array": Kind(array.read, array.ArrayCodec),
+    "table": Kind(_without_options(table.read), table.TableCodec),
+    "text": Kind(_without_options(text.read), text.TextCodec),
+    "array": Kind(_without_options(array.read), array.ArrayCodec),
 }
 SUFFIXES = {
     **dict.fromkeys(table.READABLE, "table"),
     **dict.fromkeys(text.WRITTEN, "text"),
+    zipped.SUFFIX: "image",
 }
 
 
 def guess(path: Path) -> str:
-    """The kind of an existing path: folders are images, arrays of rank 3 or 4 too. Raises DataError if none fits."""
+    """The kind of an existing path: folders are images, arrays of rank 3 or 4 and Parquet files of pictures too.
+
+    Raises DataError if none fits.
+    """
     if path.is_dir():
         return "image"
     suffix = path.suffix.lower()
+    if suffix == parquet.SUFFIX and path.stat().st_size and parquet.picture_column(path):
+        return "image"
     if suffix in archive.SUFFIXES:
         return _kind_of_array(archive.read_arrays(path).values)
     if suffix not in SUFFIXES:
@@ -59,17 +69,22 @@ def guess(path: Path) -> str:
     return SUFFIXES[suffix]
 
 
-def read(path: Path, kind: str) -> Source:
-    """Records of a path, read as `kind`. Raises ValueError for an unknown kind, DataError for unreadable data."""
-    return _known(kind).read(path)
+def read(path: Path, kind: str, reading: Reading | None = None) -> Source:
+    """Records of a path, read as `kind`.
+
+    Raises ValueError for an unknown kind or an option that it does not have, DataError for unreadable data.
+    """
+    how = reading or Reading()
+    check_options(kind, how.alpha)
+    return _known(kind).read(path, how)
 
 
-def from_memory(values: Any, kind: str | None = None) -> tuple[str, Source]:
+def from_memory(values: Any, kind: str | None = None, *, alpha: bool = False) -> tuple[str, Source]:
     """(kind, source) of a DataFrame (table), an array (image if of rank 3 or 4) or a list of strings (text).
 
     Raises DataError for anything else, or a kind that these values cannot be.
     """
-    fitting = _fitting_kinds(values)
+    fitting = _fitting_kinds(values, alpha)
     chosen = kind or next(iter(fitting), None)
     if chosen is None:
         what = "a DataFrame, a numpy array, a list of strings or a path"
@@ -77,7 +92,14 @@ def from_memory(values: Any, kind: str | None = None) -> tuple[str, Source]:
     _known(chosen)
     if chosen not in fitting:
         raise DataError(f"{type(values).__name__!r} cannot be read as {chosen}; it can as {' or '.join(fitting)}")
+    check_options(chosen, alpha)
     return chosen, fitting[chosen](values)
+
+
+def check_options(kind: str, alpha: bool) -> None:
+    """Raise ValueError where transparency is to be kept of what are no images."""
+    if alpha and kind != "image":
+        raise ValueError(f"alpha (--alpha) is for images, and this is {kind} data")
 
 
 def codec_class(kind: str) -> CodecClass:
@@ -105,13 +127,16 @@ def _kind_of_array(values: np.ndarray) -> str:
     return "image" if values.ndim in (3, 4) else "array"
 
 
-def _fitting_kinds(values: Any) -> dict[str, Callable[[Any], Source]]:
+def _fitting_kinds(values: Any, alpha: bool) -> dict[str, Callable[[Any], Source]]:
     """The kinds a value in memory can be, the likeliest first."""
     if isinstance(values, pd.DataFrame):
         return {"table": table.from_frame}
     if isinstance(values, list):
         return {"text": lambda lines: Source(Records(lines))}
     if isinstance(values, np.ndarray):
-        both: dict[str, Callable[[Any], Source]] = {"array": array.from_arrays, "image": image.from_arrays}
+        both: dict[str, Callable[[Any], Source]] = {
+            "array": array.from_arrays,
+            "image": lambda images: image.from_arrays(images, alpha=alpha),
+        }
         return dict(sorted(both.items(), key=lambda item: item[0] != _kind_of_array(values)))
     return {}

@@ -5,15 +5,17 @@ The one constraint: `fit` sees the training split only, and everything it learns
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, final, runtime_checkable
 
 import numpy as np
 import pandas as pd
+import torch
 from torch import Tensor
 
+from sansheng.codecs.rows import take
 from sansheng.space import Space
 
 
@@ -21,8 +23,9 @@ from sansheng.space import Space
 class Records:
     """Decoded examples, in the form a person would hold them.
 
-    values: uint8 ``(N, H, W, C)`` for images, float ``(N, D)`` for arrays and points, a DataFrame for a table,
-    a list of strings for text. labels: what else is known of each example (an image's class), by name.
+    values: uint8 ``(N, H, W, C)`` for images (`rows.Rows` of such an array where it is large), float ``(N, D)`` for
+    arrays and points, a DataFrame for a table, a list of strings for text. labels: what else is known of each example
+    (an image's class), by name.
     """
 
     values: Any
@@ -38,7 +41,7 @@ class Records:
             return Records(self.values.iloc[index].reset_index(drop=True), labels)
         if isinstance(self.values, list):
             return Records([self.values[i] for i in index], labels)
-        return Records(self.values[index], labels)
+        return Records(take(self.values, index), labels)
 
     def join(self, other: Records) -> Records:
         """These examples and then the others, with the labels that both have."""
@@ -59,15 +62,61 @@ class Source:
     notes: Sequence[str] = ()
 
 
+def quiet(done: int, total: int) -> None:
+    """The progress of reading that nobody is told of."""
+
+
 @dataclass(frozen=True)
+class Reading:
+    """How a person wants data to be read. alpha: keep the transparency of pictures. progress: told (done, total)."""
+
+    alpha: bool = False
+    progress: Callable[[int, int], None] = quiet
+
+
+@dataclass(frozen=True)
+class Deferred:
+    """Examples that are encoded when they are asked for: `encode` takes places ``(M,)`` to ``(M, C, *P)``."""
+
+    n: int
+    encode: Callable[[np.ndarray], Tensor]
+
+
+@final
 class Encoded:
     """Encoded examples: ``x: (N, C, *P)`` float32 and what is given of each, ``condition: (N, K)`` or None."""
 
-    x: Tensor
-    condition: Tensor | None = None
+    def __init__(self, x: Tensor | Deferred, condition: Tensor | None = None) -> None:
+        self._x, self.condition = x, condition
 
     def __len__(self) -> int:
-        return len(self.x)
+        return self._x.n if isinstance(self._x, Deferred) else len(self._x)
+
+    @property
+    def x(self) -> Tensor:
+        """All of them; of a large set better ask for some `rows`."""
+        return self._x.encode(np.arange(self._x.n)) if isinstance(self._x, Deferred) else self._x
+
+    def rows(self, index: slice | Tensor) -> Encoded:
+        """The examples at `index`, encoded."""
+        condition = self.condition
+        given = None if condition is None else _select(condition, index)
+        if isinstance(self._x, Deferred):
+            return Encoded(self._x.encode(np.arange(self._x.n)[_on_host(index)]), given)
+        return Encoded(_select(self._x, index), given)
+
+    def to(self, device: str | torch.device) -> Encoded:
+        """The same on a device, as far as they are encoded already."""
+        x = self._x if isinstance(self._x, Deferred) else self._x.to(device)
+        return Encoded(x, None if self.condition is None else self.condition.to(device))
+
+
+def _select(x: Tensor, index: slice | Tensor) -> Tensor:
+    return x.index_select(0, index.to(x.device)) if isinstance(index, Tensor) else x[index]
+
+
+def _on_host(index: slice | Tensor) -> slice | np.ndarray:
+    return index.cpu().numpy() if isinstance(index, Tensor) else index
 
 
 @runtime_checkable

@@ -1,4 +1,4 @@
-"""Images: bytes of grey or RGB to numbers in [−1, 1] at H x W positions, and back.
+"""Images: bytes of grey or RGB, with or without alpha, to numbers in [−1, 1] at H x W positions, and back.
 
 The one constraint: all images of a data set have one size and one number of channels, settled when it is read.
 """
@@ -16,11 +16,14 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from sansheng.codecs import parquet, rows, zipped
 from sansheng.codecs.archive import SUFFIXES, label_columns, read_arrays, write_npz
-from sansheng.codecs.base import Encoded, Records, Source
-from sansheng.codecs.folder import OVERVIEW, read_folder
+from sansheng.codecs.base import Deferred, Encoded, Reading, Records, Source
+from sansheng.codecs.folder import shelf_of_folder
 from sansheng.codecs.labels import Conditions, summarise
-from sansheng.codecs.pixels import MAX_SIDE, array_to_images, scale_of, to_nhwc
+from sansheng.codecs.pictures import NO_ALPHA, read_pictures
+from sansheng.codecs.pixels import MAX_SIDE, array_to_images, counted, over_white, scale_of, to_nhwc, to_picture
+from sansheng.codecs.shelf import OVERVIEW, Shelf
 from sansheng.errors import DataError, unknown
 from sansheng.space import Real, Space
 
@@ -30,22 +33,28 @@ GRID_IMAGES = 64
 GRID_WIDTH = 640
 """About how wide a grid is drawn [px]."""
 WRITTEN = (".png", ".npz", ".npy")
+READABLE = (zipped.SUFFIX, parquet.SUFFIX, *SUFFIXES)
+COLOURS = {1: "grey", 2: "grey + alpha", 3: "RGB", 4: "RGBA"}
 
 
-def read(path: Path) -> Source:
-    """Read a folder of images, or images in a .npy or .npz file, as uint8 ``(N, H, W, 1 or 3)``.
+def read(path: Path, reading: Reading | None = None) -> Source:
+    """Read images from a folder, a zip, a Parquet file or a .npy or .npz, as uint8 ``(N, H, W, 1 … 4)``.
 
-    Raises DataError for a path that is neither, or holds no images.
+    Raises DataError for a path that is none of these, or holds no images.
     """
-    if path.is_dir():
-        return read_folder(path)
+    how = reading or Reading()
     if not path.exists():
         raise DataError(f"{path}: no such file or folder")
+    shelf = _shelf(path)
+    if shelf is not None:
+        return read_pictures(shelf, how)
     if path.suffix.lower() not in SUFFIXES:
-        raise DataError(f"{path}: images are read from a folder of them, or from {' or '.join(SUFFIXES)}")
+        raise DataError(f"{path}: images are read from a folder of them, or from {' or '.join(READABLE)}")
     found = read_arrays(path)
     try:
-        source = from_arrays(found.values, found.labels, test_values=found.test_values, test_labels=found.test_labels)
+        source = from_arrays(
+            found.values, found.labels, test_values=found.test_values, test_labels=found.test_labels, alpha=how.alpha
+        )
     except DataError as error:
         raise DataError(f"{path}: {error}") from error
     return Source(source.records, source.test, [*found.notes, *source.notes])
@@ -57,22 +66,26 @@ def from_arrays(
     *,
     test_values: np.ndarray | None = None,
     test_labels: Mapping[str, np.ndarray] | None = None,
+    alpha: bool = False,
 ) -> Source:
     """Images of any layout and range as records.
 
-    values: (N, H, W), (N, H, W, 1|3|4), (N, 1|3|4, H, W) or (N, H·W) for squares; numbers of any range, which is found
-    in the training images and used for the test images too. Images over `MAX_SIDE` px are shrunk.
+    values: (N, H, W), (N, H, W, C), (N, C, H, W) with C = 1 … 4, or (N, H·W) for squares; numbers of any range, which
+    is found in the training images and used for the test images too. Images over `MAX_SIDE` px are shrunk. alpha: keep
+    the last channel of 2 or 4 where any training image is transparent; else they are laid over white.
     """
     nhwc, remark = to_nhwc(values)
     scale = scale_of(values)
-    images = array_to_images(values, scale)
-    notes = [note for note in (remark, scale.note) if note]
+    clear = _count_clear(nhwc, scale.high)
+    kept = alpha and clear > 0
+    images = array_to_images(values, scale, kept)
+    notes = [note for note in (remark, scale.note, _alpha_note(nhwc.shape, clear, alpha)) if note]
     if images.shape[1:3] != nhwc.shape[1:3]:
         notes.append(f"images shrunk from {_by(nhwc.shape)} to {_by(images.shape)} (at most {MAX_SIDE} px a side)")
     records = Records(images, label_columns(labels or {}, len(images), "training images"))
     if test_values is None or not len(test_values):
         return Source(records, None, notes)
-    test = array_to_images(test_values, scale)
+    test = array_to_images(test_values, scale, kept)
     if test.shape[1:] != images.shape[1:]:
         raise DataError(f"test images are {test.shape[1:]}, training images {images.shape[1:]} (H, W, C)")
     return Source(records, Records(test, label_columns(test_labels or {}, len(test), "test images")), notes)
@@ -109,22 +122,24 @@ class ImageCodec:
     def fit(cls, records: Records, *, condition: tuple[str, ...] = ()) -> ImageCodec:
         """Settle size, channels and the levels of the labels in `condition` from the training records."""
         values = records.values
-        if not isinstance(values, np.ndarray) or values.ndim != 4 or values.dtype != np.uint8:
+        if not isinstance(values, np.ndarray | rows.Rows) or values.ndim != 4 or values.dtype != np.uint8:
             raise DataError("image records are a uint8 array (N, H, W, C); `from_arrays` makes one of any array")
-        if not len(values) or values.shape[3] not in (1, 3):
-            raise DataError(f"image records of shape {values.shape}; (N, H, W, 1 or 3) with N > 0 is allowed")
+        if not len(values) or values.shape[3] not in COLOURS:
+            raise DataError(f"image records of shape {values.shape}; (N, H, W, 1 … 4) with N > 0 is allowed")
         n, height, width, channels = values.shape
-        colour = "grey" if channels == 1 else "RGB"
-        data = f"{n:,} {colour} image{'s' * (n != 1)}, {height} x {width}"
+        data = f"{counted(n, f'{COLOURS[channels]} image')}, {height} x {width}"
         description = [("data", data), *summarise(records.labels)]
         return cls((height, width, channels), Conditions.fit(records.labels, condition), description)
 
     def encode(self, records: Records) -> Encoded:
-        values = np.asarray(records.values)
+        """Images above `rows.LARGE` bytes are encoded when they are asked for."""
+        values = records.values if rows.is_large(records.values) else np.asarray(records.values)
         if values.shape[1:] != self.shape:
             raise DataError(f"expected images of shape {self.shape} (H, W, C), got {values.shape[1:]}")
-        x = torch.from_numpy(np.ascontiguousarray(np.moveaxis(values, 3, 1))).float().div_(127.5).sub_(1)
-        return Encoded(x, self.conditions.encode(records.labels))
+        condition = self.conditions.encode(records.labels)
+        if not rows.is_large(values):
+            return Encoded(_to_numbers(values), condition)
+        return Encoded(Deferred(len(values), lambda index: _to_numbers(np.asarray(values[index]))), condition)
 
     def encode_condition(self, given: Mapping[str, Any], n: int) -> Tensor:
         return self.conditions.encode_given(given, n)
@@ -136,7 +151,7 @@ class ImageCodec:
         return Records(images, self.conditions.decode(condition))
 
     def present(self, records: Records) -> list[Image.Image]:
-        return [_picture(image) for image in records.values]
+        return [to_picture(image) for image in records.values]
 
     def write(self, records: Records, path: Path) -> list[Path]:
         """A path without suffix is a folder of 00000.png, … and grid.png (labels in labels.csv); .png is one grid;
@@ -149,7 +164,7 @@ class ImageCodec:
             return _write_folder(records, path)
         path.parent.mkdir(parents=True, exist_ok=True)
         if suffix == ".png":
-            _picture(_overview(records.values)).save(path, format="PNG")
+            to_picture(_overview(records.values)).save(path, format="PNG")
         elif suffix == ".npz":
             write_npz(path, "images", records.values, records.labels)
         else:
@@ -161,7 +176,7 @@ class ImageCodec:
         """A grid of at most 64 images, enlarged by a whole number until about 640 px wide, as PNG."""
         target = path.with_name(path.name + ".png")
         target.parent.mkdir(parents=True, exist_ok=True)
-        _picture(_overview(records.values[:GRID_IMAGES])).save(target, format="PNG")
+        to_picture(_overview(_opaque(records.values[:GRID_IMAGES]))).save(target, format="PNG")
         return target
 
     def describe(self) -> list[tuple[str, str]]:
@@ -191,8 +206,40 @@ def _by(shape: tuple[int, ...]) -> str:
     return f"{shape[1]} x {shape[2]}"
 
 
-def _picture(image: np.ndarray) -> Image.Image:
-    return Image.fromarray(np.ascontiguousarray(image[..., 0] if image.shape[2] == 1 else image))
+def _shelf(path: Path) -> Shelf | None:
+    """Where the pictures of a path lie, if they are files of pictures."""
+    suffix = path.suffix.lower()
+    if path.is_dir():
+        tables = parquet.files_in(path)
+        return parquet.shelf_of_parquet(str(path), tables) if tables else shelf_of_folder(path)
+    if suffix == zipped.SUFFIX:
+        return zipped.shelf_of_zip(path)
+    return parquet.shelf_of_parquet(str(path), [path]) if suffix == parquet.SUFFIX else None
+
+
+def _to_numbers(values: np.ndarray) -> Tensor:
+    x = torch.from_numpy(np.ascontiguousarray(np.moveaxis(values, 3, 1)))
+    return x.float().div_(127.5).sub_(1)
+
+
+def _count_clear(images: np.ndarray, opaque: float) -> int:
+    """How many of ``(N, H, W, C)`` have an alpha below opaque."""
+    if images.shape[3] not in (2, 4):
+        return 0
+    return sum(int((part.reshape(len(part), -1) < opaque).any(1).sum()) for part in rows.chunks(images[..., -1], 4096))
+
+
+def _alpha_note(shape: tuple[int, ...], clear: int, alpha: bool) -> str | None:
+    if clear and not alpha:
+        return f"{counted(clear, 'transparent image')} of {shape[0]:,} laid over white (--alpha keeps transparency)"
+    if not alpha:
+        return None
+    return f"transparency kept, in {clear:,} of {shape[0]:,} images" if clear else NO_ALPHA
+
+
+def _opaque(images: np.ndarray) -> np.ndarray:
+    """As they look on a white page."""
+    return over_white(images) if images.shape[3] in (2, 4) else images
 
 
 def _overview(images: np.ndarray) -> np.ndarray:
@@ -209,9 +256,9 @@ def _write_folder(records: Records, folder: Path) -> list[Path]:
     digits = max(5, len(str(len(records) - 1)))
     paths = [folder / f"{index:0{digits}d}.png" for index in range(len(records))]
     for path, image in zip(paths, records.values, strict=True):
-        _picture(image).save(path, format="PNG")
+        to_picture(image).save(path, format="PNG")
     overview = folder / OVERVIEW
-    _picture(_overview(records.values[:GRID_IMAGES])).save(overview, format="PNG")
+    to_picture(_overview(_opaque(records.values[:GRID_IMAGES]))).save(overview, format="PNG")
     if not records.labels:
         return [*paths, overview]
     table = folder / "labels.csv"

@@ -17,6 +17,8 @@ MAX_SIDE = 128
 FEW_LEVELS = 16
 """Whole numbers up to this are levels of grey (scikit-learn's digits have 17), not a very dark picture."""
 CHUNK = 4096
+DEPTHS = (255, 1023, 4095, 16383, 65535)
+"""What can be white in a picture of more than 8 bits: the largest number of 8, 10, 12, 14 or 16 bits."""
 
 
 @dataclass(frozen=True)
@@ -64,17 +66,18 @@ def scale_of(values: np.ndarray) -> Scale:
 
 
 def to_nhwc(values: np.ndarray) -> tuple[np.ndarray, str | None]:
-    """An array of pictures as ``(N, H, W, C)``, C in 1, 3, 4, and a remark if the axes were moved.
+    """An array of pictures as ``(N, H, W, C)``, C in 1 … 4, and a remark if the axes were moved.
 
-    Reads (N, H, W), (N, H, W, C), (N, C, H, W) and rows of H·W numbers of a square picture.
+    Reads (N, H, W), (N, H, W, C), (N, C, H, W) and rows of H·W numbers of a square picture. Two channels are grey
+    and alpha, four are RGB and alpha.
     Raises DataError for any other shape.
     """
     shape = values.shape
     if 0 in shape or not shape:
         raise DataError(f"an array of shape {shape} holds no images")
-    if values.ndim == 4 and shape[3] in (1, 3, 4):
+    if values.ndim == 4 and shape[3] <= 4:
         return values, None
-    if values.ndim == 4 and shape[1] in (1, 3, 4):
+    if values.ndim == 4 and shape[1] <= 4:
         return np.moveaxis(values, 1, 3), "channels-first images turned to channels-last"
     one_picture = values.ndim == 3 and shape[2] in (3, 4) and shape[1] > 4
     if values.ndim == 3 and not one_picture:
@@ -84,20 +87,20 @@ def to_nhwc(values: np.ndarray) -> tuple[np.ndarray, str | None]:
         return values.reshape(-1, side, side, 1), f"rows of {shape[1]} numbers read as images of {side} x {side}"
     hint = " (one colour image? a set of them is needed)" if one_picture else ""
     raise DataError(
-        f"an array of shape {shape} is not images{hint}; allowed: (N, H, W), (N, H, W, 1|3), (N, 1|3, H, W)"
+        f"an array of shape {shape} is not images{hint}; allowed: (N, H, W), (N, H, W, 1…4), (N, 1…4, H, W)"
     )
 
 
-def array_to_images(values: np.ndarray, scale: Scale) -> np.ndarray:
-    """Bytes ``(N, H, W, 1 or 3)``: scaled, transparent ones laid over white, shrunk to `MAX_SIDE`."""
+def array_to_images(values: np.ndarray, scale: Scale, alpha: bool = False) -> np.ndarray:
+    """Bytes ``(N, H, W, C)``: scaled, shrunk to `MAX_SIDE`; transparent ones laid over white unless `alpha`."""
     images = np.ascontiguousarray(scale.to_bytes(to_nhwc(values)[0]))
-    height, width = images.shape[1:3]
-    if images.shape[3] == 4:
-        images = np.stack([np.asarray(over_white(Image.fromarray(image))) for image in images])
+    height, width, channels = images.shape[1:]
+    if channels in (2, 4) and not alpha:
+        images = over_white(images)
     if max(height, width) > MAX_SIDE:
         size = capped((width, height))
-        images = np.stack([_resized(image, size) for image in images])
-    return images
+        images = np.stack([_channels_last(fitted(to_picture(image), size)) for image in images])
+    return cleared(images) if images.shape[3] in (2, 4) else images
 
 
 def capped(size: tuple[int, int]) -> tuple[int, int]:
@@ -109,48 +112,91 @@ def capped(size: tuple[int, int]) -> tuple[int, int]:
     return width, height
 
 
-def plain(image: Image.Image) -> Image.Image:
-    """A picture of any mode as L or RGB, one rule each.
+@dataclass(frozen=True)
+class Rule:
+    """How pictures of any mode become bytes. deep, light: what is white in those of more than 8 bits, and in floats."""
 
-    Transparency (RGBA, LA, a palette's): over white. 16 bits: divided by 257. Floats: [0, 1] read as black to white,
-    or bytes if any is above 1. Palette, CMYK, YCbCr, Lab, HSV: to RGB. Colour pictures whose channels are all equal: L.
+    alpha: bool = False
+    deep: float = 65535.0
+    light: float = 1.0
+
+
+def counted(n: int, thing: str = "image") -> str:
+    """``1 image``, ``2,000 images``."""
+    return f"{n:,} {thing}{'s' * (n != 1)}"
+
+
+def depth_of(high: float) -> float:
+    """What is white where pictures of more than 8 bits go up to `high`: the least of `DEPTHS` that holds it."""
+    return next((float(depth) for depth in DEPTHS if high <= depth), high)
+
+
+def plain(image: Image.Image, rule: Rule) -> tuple[Image.Image, bool]:
+    """A picture of any mode as L, RGB, LA or RGBA, one rule each, and whether any of it is transparent.
+
+    More than 8 bits, floats: from black at 0 to the white of `rule`. Palette, CMYK, YCbCr, Lab, HSV: to RGB. Colour
+    pictures whose channels are all equal: L. Transparency (RGBA, LA, a palette's): over white, or with ``rule.alpha``
+    kept, and what cannot be seen is white.
     """
-    if image.mode.startswith("I"):
-        return Image.fromarray(np.rint(np.asarray(image) / 257.0).clip(0, 255).astype(np.uint8))
-    if image.mode == "F":
-        values = np.nan_to_num(np.asarray(image))
-        return Image.fromarray(Scale(0.0, 1.0 if values.max() <= 1 else 255.0).to_bytes(values))
+    if image.mode.startswith("I") or image.mode == "F":
+        white = rule.light if image.mode == "F" else rule.deep
+        return Image.fromarray(Scale(0.0, white).to_bytes(np.nan_to_num(np.asarray(image)))), False
+    clear = False
     if image.has_transparency_data:
-        image = over_white(image)
-    if image.mode in ("1", "L"):
-        return image.convert("L")
-    colours = np.asarray(image.convert("RGB"))
-    grey = (colours == colours[..., :1]).all()
-    return Image.fromarray(np.ascontiguousarray(colours[..., 0]) if grey else colours)
+        rgba = np.asarray(image.convert("RGBA"))
+        clear = bool((rgba[..., 3] < 255).any())
+        pixels = cleared(rgba) if clear and rule.alpha else over_white(rgba)
+    elif image.mode in ("1", "L"):
+        return image.convert("L"), False
+    else:
+        pixels = np.asarray(image.convert("RGB"))
+    if (pixels[..., 1:3] == pixels[..., :1]).all():
+        pixels = pixels[..., [0, *range(3, pixels.shape[2])]]
+    return to_picture(pixels), clear
 
 
-def over_white(image: Image.Image) -> Image.Image:
-    """A transparent picture laid over white, RGB."""
-    rgba = image.convert("RGBA")
-    white = Image.new("RGBA", rgba.size, "white")
-    return Image.alpha_composite(white, rgba).convert("RGB")
+def over_white(images: np.ndarray) -> np.ndarray:
+    """Pictures ``(..., 2 or 4)``, the last channel alpha, laid over white: ``(..., 1 or 3)``."""
+    opacity = images[..., -1:].astype(np.float32) / 255
+    return np.rint(images[..., :-1] * opacity + 255 * (1 - opacity)).astype(np.uint8)
+
+
+def cleared(images: np.ndarray) -> np.ndarray:
+    """Pictures ``(..., 2 or 4)`` with white where nothing is seen, so that no hidden colour is learnt."""
+    colours = np.where(images[..., -1:] == 0, np.uint8(255), images[..., :-1])
+    return np.concatenate([colours, images[..., -1:]], axis=-1)
 
 
 def fitted(image: Image.Image, size: tuple[int, int]) -> Image.Image:
-    """Centre-cropped to the aspect of `size` (width, height), then resized to it."""
+    """Centre-cropped to the aspect of `size` (width, height), then resized to it; clear pixels do not bleed."""
     if image.size == size:
         return image
     return ImageOps.fit(image, size, method=Image.Resampling.LANCZOS)
 
 
-def with_channels(image: np.ndarray, channels: int) -> np.ndarray:
-    """A picture ``(H, W)`` or ``(H, W, 3)`` as ``(H, W, channels)``: grey repeated, colour to its luma."""
-    if image.ndim == 2:
-        return np.repeat(image[..., None], channels, axis=2)
-    return image if channels == 3 else np.asarray(Image.fromarray(image).convert("L"))[..., None]
+def to_picture(image: np.ndarray) -> Image.Image:
+    """``(H, W, C)`` bytes as L, LA, RGB or RGBA for C = 1 … 4."""
+    return Image.fromarray(np.ascontiguousarray(image[..., 0] if image.shape[2] == 1 else image))
 
 
-def _resized(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    grey = image.shape[2] == 1
-    small = np.asarray(fitted(Image.fromarray(image[..., 0] if grey else image), size))
-    return small[..., None] if grey else small
+def widened(image: Image.Image, channels: int) -> np.ndarray:
+    """A picture in L, LA, RGB or RGBA as ``(H, W, 3 or 4)``: grey repeated, opaque where it has no alpha."""
+    mode = "RGB" if channels == 3 else "RGBA"
+    pixels = np.asarray(image.convert(mode))
+    return cleared(pixels) if image.mode in ("LA", "RGBA") and channels == 4 else pixels
+
+
+def narrowed(images: np.ndarray, channels: int) -> np.ndarray:
+    """Pictures ``(N, H, W, 3 or 4)`` with only `channels` (1 … 4): over white without alpha, luma without colour."""
+    if channels in (1, 3) and images.shape[3] == 4:
+        images = over_white(images)
+    if channels >= 3:
+        return images
+    red, green, blue = (images[..., i].astype(np.uint32) for i in range(3))
+    luma = ((19595 * red + 38470 * green + 7471 * blue + 0x8000) >> 16).astype(np.uint8)  # ITU-R 601-2, as Pillow
+    return np.stack([luma, images[..., 3]], axis=3) if channels == 2 else luma[..., None]
+
+
+def _channels_last(image: Image.Image) -> np.ndarray:
+    pixels = np.asarray(image)
+    return pixels[..., None] if pixels.ndim == 2 else pixels

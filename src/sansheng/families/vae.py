@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -231,3 +231,43 @@ class VAE(GenerativeModel):
 
     def evaluations(self, settings: Sampling = DEFAULT_SAMPLING) -> int:
         return 1 if self.prior is None else 1 + evaluations("heun", self.prior_steps)
+
+
+@runtime_checkable
+class Hierarchy(Protocol):
+    """A decoder that finds the codes too, given what an encoder saw: ``(z, mean, log variance, noise, params)``."""
+
+    latent: int
+
+    def infer(
+        self, features: Any, condition: Tensor | None, samples: int, generator: torch.Generator | None
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]: ...
+
+
+class LadderVAE(VAE):
+    """A VAE whose latents stand in a hierarchy, each group's posterior informed by the draws above (Child 2021).
+
+    encoder: features of every level; decoder: a `Hierarchy`, all latents in a row -> params. Its code is standard
+    normal under the prior all the same (`networks.ladder`), so bound, sampling and interpolation are those of any VAE.
+    A prior is that of the first latents, the topmost. Raises ValueError for `doubly`: a draw moves the posteriors below
+    it, which that gradient leaves out.
+    """
+
+    def __init__(self, space: Space, encoder: nn.Module, decoder: Hierarchy, **settings: Any) -> None:
+        if settings.get("doubly"):
+            raise ValueError("doubly reparameterised gradients are not for a ladder")
+        assert isinstance(decoder, nn.Module)
+        super().__init__(space, encoder, decoder, latent=decoder.latent, **settings)
+
+    def infer(self, batch: Batch, samples: int, generator: torch.Generator, *, doubly: bool = False) -> Codes:
+        """As a VAE's; each group is drawn from its posterior given the draws above."""
+        return self._descend(batch.x, given(batch.condition), samples, generator)
+
+    def encode(self, x: Tensor, condition: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """(mean, log variance) of every group, given the means above; `condition` as the networks read it."""
+        codes = self._descend(x, condition, 1, None)
+        return codes.mean, codes.log_variance
+
+    def _descend(self, x: Tensor, condition: Tensor | None, samples: int, generator: torch.Generator | None) -> Codes:
+        features, decoder = self.bound["encoder"](x, None, condition), self.bound["decoder"]
+        return Codes(*decoder.infer(features, condition, samples, generator))  # pyright: ignore[reportCallIssue]

@@ -111,6 +111,33 @@ class LadderDecoder(nn.Module):
         parts = [part.unflatten(1, shape) for part, shape in zip(u.split(self.sizes, 1), self.shapes, strict=True)]
         return self.walk(len(u), lambda i, h: parts[i], self.context(None, condition, len(u)))
 
+    def infer(
+        self, features: Sequence[Tensor], condition: Tensor | None, samples: int, generator: torch.Generator | None
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+        """(u, mean, log variance, noise, params) of draws of q(u | x), or of the means where there is no generator.
+
+        `features` are of B examples; all has ``samples · B`` rows, those of all examples again and again.
+        """
+        n = samples * len(features[0])
+        condition = None if condition is None else condition.repeat(samples, 1)
+        context, found = self.context(None, condition, n), []
+
+        def choose(i: int, h: Tensor) -> Tensor:
+            below, group = features[self.levels[i]], self.groups[i]
+            assert isinstance(group, Group)
+            mean, log_variance = group.infer(h, below.repeat(samples, *[1] * (below.ndim - 1)), context)
+            mean, log_variance = mean.float(), log_variance.float().clamp(-14, 6)
+            noise = torch.zeros_like(mean)
+            if generator is not None:
+                noise = torch.randn(mean.shape, generator=generator, device=mean.device)
+            u = mean + noise * (0.5 * log_variance).exp()
+            found.append((u, mean, log_variance, noise))
+            return u
+
+        params = self.walk(n, choose, context).float()
+        u, mean, log_variance, noise = (torch.cat([p.flatten(1) for p in c], 1) for c in zip(*found, strict=True))
+        return u, mean, log_variance, noise, params
+
     def walk(self, n: int, choose: Choose, context: Tensor | None) -> Tensor:
         """From the top down, each group's u chosen as it is come to."""
         h = self.start.expand(n, *self.start.shape)

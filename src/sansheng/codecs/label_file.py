@@ -1,0 +1,136 @@
+"""Labels that come as columns: a ``labels.csv`` beside pictures, or the other columns of a Parquet of pictures.
+
+The one constraint: a column becomes a label only if it says something of every picture; the others are named.
+"""
+
+from __future__ import annotations
+
+import io
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import PurePosixPath
+
+import numpy as np
+import pandas as pd
+from pandas.api import types
+
+from sansheng.codecs.labels import MAX_LEVELS
+from sansheng.codecs.pixels import counted
+from sansheng.codecs.table_file import series_of, sniff_delimiter
+from sansheng.errors import DataError
+
+LABEL_FILE = "labels.csv"
+NAME_COLUMNS = ("file", "filename", "file_name")
+MOST_BYTES = 2**28
+File = io.BytesIO | io.BufferedReader
+"""Bytes that can be read from any place."""
+
+
+def read_label_file(where: str, name: str, open: Callable[[str], File]) -> pd.DataFrame:
+    """The table of a ``labels.csv``, its first column the path of a picture relative to the file's own folder.
+
+    Raises DataError for one that is no such table.
+    """
+    with open(name) as file:
+        raw = file.read(MOST_BYTES + 1)
+    if len(raw) > MOST_BYTES:
+        raise DataError(f"{where}: {name} has more than {MOST_BYTES:,} bytes")
+    try:
+        text = raw.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        text = raw.decode("latin-1")
+    try:
+        frame = pd.read_csv(
+            io.StringIO(text), sep=sniff_delimiter(text), skipinitialspace=True, index_col=False,
+            dtype=dict.fromkeys(NAME_COLUMNS, str), keep_default_na=False, na_values=[""],
+        )  # fmt: skip
+    except (ValueError, pd.errors.ParserError) as error:
+        raise DataError(f"{where}: {name} cannot be read as a table: {str(error).splitlines()[0]}") from None
+    frame.columns = [str(column).strip() for column in frame.columns]
+    found = next((column for column in NAME_COLUMNS if column in frame.columns), None)
+    if found is None or frame.shape[1] < 2:
+        raise DataError(
+            f"{where}: {name} needs a column {' or '.join(NAME_COLUMNS[:2])} and one with the label, not "
+            f"{', '.join(frame.columns)}"
+        )
+    first = series_of(frame, found)
+    return pd.concat([first, frame.drop(columns=found)], axis=1)
+
+
+def join_labels(
+    where: str, names: Sequence[str], tables: Sequence[tuple[str, pd.DataFrame]]
+) -> tuple[pd.DataFrame, list[str]]:
+    """(labels of those pictures that have a line, notes): a picture without a line is left out, and counted.
+
+    A line names a picture by its path, or by its file name alone if only one picture is called so. Raises DataError
+    if two lines name one picture, or none names any.
+    """
+    known, counts = set(names), Counter(PurePosixPath(name).name for name in names)
+    alone = {last: name for name in names if counts[last := PurePosixPath(name).name] == 1}
+    pieces, lost = [], 0
+    for file, frame in tables:
+        home = PurePosixPath(file).parent
+        asked = [str(PurePosixPath(str(text).replace("\\", "/"))) for text in frame.iloc[:, 0]]
+        found = [_find(home, text, known, alone) for text in asked]
+        lost += sum(name is None for name in found)
+        kept = np.array([name is not None for name in found], dtype=bool)
+        pieces.append(frame.iloc[:, 1:][kept].set_axis(pd.Index([name for name in found if name]), axis=0))
+    labels = pd.concat(pieces, join="inner")
+    if labels.empty:
+        raise DataError(f"{where}: {tables[0][0]} names none of the {len(names):,} images (the first: {names[0]})")
+    if labels.index.has_duplicates:
+        repeated = labels.index[labels.index.duplicated()][0]
+        raise DataError(f"{where}: {repeated} has more than one line in {tables[0][0]}")
+    labels = labels.loc[[name for name in names if name in labels.index]]
+    columns, notes = label_columns(labels)
+    missing = len(names) - len(labels)
+    said = f"labels from {', '.join(name for name, _ in tables[:3])}: {', '.join(columns.columns) or 'none'}"
+    said += f"; {counted(missing)} without a line left out" if missing else ""
+    return columns, [said + (f"; {counted(lost, 'line')} without an image" if lost else ""), *notes]
+
+
+def label_columns(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
+    """The columns that can be labels, as truth values, whole numbers, floats or text; and what is left out, and why."""
+    kept: dict[str, pd.Series] = {}
+    notes = []
+    frame = frame.set_axis(list(map(str, frame.columns)), axis=1).loc[:, ~frame.columns.duplicated()]
+    for name in frame.columns:
+        column = series_of(frame, name)
+        why = _unfit(column)
+        if why:
+            notes.append(f"column {name!r} is no label: {why}")
+        else:
+            kept[name] = column if types.is_numeric_dtype(column.dtype) else column.astype(str)
+    return pd.DataFrame(kept, index=frame.index), notes
+
+
+def to_labels(frame: pd.DataFrame) -> dict[str, np.ndarray]:
+    """Label columns as arrays, by name."""
+    return {str(name): _array(series_of(frame, str(name))) for name in frame.columns}
+
+
+def _array(column: pd.Series) -> np.ndarray:
+    if types.is_bool_dtype(column.dtype):
+        return column.to_numpy(dtype=bool)
+    if types.is_integer_dtype(column.dtype):
+        return column.to_numpy(dtype=np.int64)
+    if types.is_float_dtype(column.dtype):
+        return column.to_numpy(dtype=np.float64)
+    return np.array(column.tolist(), dtype=str)
+
+
+def _unfit(column: pd.Series) -> str | None:
+    missing = int(column.isna().sum())
+    if missing:
+        return f"it has no value for {counted(missing)}"
+    if types.is_numeric_dtype(column.dtype):
+        return None if np.isfinite(column.to_numpy(dtype=np.float64)).all() else "it holds infinite numbers"
+    if not all(isinstance(value, str | bool | int | float) for value in column):
+        return "it holds neither text nor numbers"
+    levels = column.nunique()
+    return f"it has {levels:,} different texts (at most {MAX_LEVELS:,})" if levels > MAX_LEVELS else None
+
+
+def _find(home: PurePosixPath, text: str, known: set[str], alone: dict[str, str]) -> str | None:
+    whole = str(home / text)
+    return whole if whole in known else alone.get(text)

@@ -1,0 +1,285 @@
+"""Pictures as people have them, mixed in size, mode and health, to one array of bytes.
+
+The one constraint: every picture is read by the same stated rule, and whatever is changed or skipped is said.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import os
+import warnings
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from sansheng.codecs import cache, rows
+from sansheng.codecs.base import Reading, Records, Source
+from sansheng.codecs.label_file import to_labels
+from sansheng.codecs.pixels import MAX_SIDE, Rule, capped, counted, depth_of, fitted, narrowed, plain, widened
+from sansheng.codecs.shelf import Shelf
+from sansheng.errors import DataError
+
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")
+MAX_BROKEN = 0.2
+"""A larger share of broken files is an error: something is wrong with the set as a whole."""
+ORIENTATION = 0x0112
+"""The EXIF tag; from 5 on, width and height change places."""
+CHUNK = 256
+"""Pictures decoded at a time."""
+TO_RGB = {"P": "palette", "CMYK": "CMYK", "YCbCr": "YCbCr", "LAB": "Lab", "HSV": "HSV"}
+NO_ALPHA = "no image is transparent: no alpha kept"
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Look:
+    """What the head of a file says. size: (width, height) as the picture is meant to be seen. high: its largest value,
+    where it has more than 8 bits.
+    """
+
+    size: tuple[int, int]
+    mode: str
+    turned: bool
+    animated: bool
+    high: float = 0.0
+
+
+@dataclass
+class Decoded:
+    """Pictures as bytes ``(N, H, W, 3 or 4)``. names: theirs, in order. channels: how many say all there is of the
+    training pictures. clear: how many are transparent.
+    """
+
+    images: np.ndarray
+    names: list[str] = field(default_factory=list)
+    broken: dict[str, str] = field(default_factory=dict)
+    channels: int = 1
+    clear: int = 0
+
+
+def read_pictures(shelf: Shelf, reading: Reading) -> Source:
+    """Every picture of a shelf as uint8 ``(N, H, W, C)``, C = 1 (grey), 2 (grey, alpha), 3 (RGB) or 4 (RGB, alpha).
+
+    Pictures are turned by their EXIF tag, made grey if all of the training pictures are, laid over white unless their
+    transparency is kept, and brought to the commonest size (centre-crop to its aspect, then resize), at most
+    `MAX_SIDE` on the longer side. A set that is large when decoded is decoded once and kept (`cache`).
+
+    Raises DataError if there are none, or more than 20 % are broken.
+    """
+    with _bombs_as_errors():
+        looks, broken = _each(lambda name: _look(shelf, name), shelf.names)
+        train = [looks[name] for name in shelf.splits["train"] if name in looks]
+        size = capped(_commonest([look.size for look in train]))
+        rule = _rule(list(looks.values()), reading.alpha)
+        images, facts = _decode(shelf, list(looks), size, rule, reading)
+    broken |= facts["broken"]
+    _check_broken(shelf, broken)
+    place = {name: index for index, name in enumerate(facts["names"])}
+    kept = {key: [name for name in split if name in place] for key, split in shelf.splits.items()}
+    if not kept["train"]:
+        raise DataError(f"{shelf.where}: no training image can be read")
+    first = len(kept["train"])
+    parts = {"train": images[:first], "test": images[first:]}
+    records = {
+        key: Records(parts[key], to_labels(shelf.labels.loc[names])) for key, names in kept.items() if len(names)
+    }
+    seen = [looks[name] for name in facts["names"]]
+    notes = [*shelf.notes, *_remarks(seen, size, rule, facts["clear"], images.shape[3]), *facts["notes"]]
+    return Source(records["train"], records.get("test"), [*notes, *_passed_over(shelf, broken)])
+
+
+# -- looking -----------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def _bombs_as_errors() -> Iterator[None]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        yield
+
+
+def _each(read: Callable[[str], T], names: Sequence[str]) -> tuple[dict[str, T], dict[str, str]]:
+    """What `read` makes of each name, in order, and for the others what is wrong with them."""
+
+    def attempt(name: str) -> tuple[T, None] | tuple[None, str]:
+        try:
+            return read(name), None
+        except Exception as error:  # a decoder may raise anything on a broken file
+            return None, _reason(error)
+
+    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+        results = dict(zip(names, pool.map(attempt, names), strict=True))
+    good = {name: value for name, (value, _) in results.items() if value is not None}
+    return good, {name: why for name, (_, why) in results.items() if why is not None}
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, Image.UnidentifiedImageError):
+        return "not an image"
+    if isinstance(error, Image.DecompressionBombError | Image.DecompressionBombWarning):
+        return "too many pixels"
+    return (str(error) or type(error).__name__).splitlines()[0]
+
+
+def _look(shelf: Shelf, name: str) -> Look:
+    with shelf.open(name) as file:
+        if not file.read(1):
+            raise DataError("empty")
+        file.seek(0)
+        with Image.open(file, formats=FORMATS) as image:
+            orientation = image.getexif().get(ORIENTATION, 1)
+            width, height = image.size
+            mode = image.mode
+            deep = mode == "F" or mode.startswith("I")
+            high = float(np.nan_to_num(np.asarray(image)).max()) if deep else 0.0
+            animated = bool(getattr(image, "is_animated", False))
+    size = (height, width) if orientation >= 5 else (width, height)
+    return Look(size, mode, orientation > 1, animated, high)
+
+
+def _commonest(sizes: Sequence[tuple[int, int]]) -> tuple[int, int]:
+    """The commonest size; of several equally common, the middle one by area."""
+    if not sizes:
+        return 1, 1
+    counts = Counter(sizes)
+    most = max(counts.values())
+    tied = sorted((size for size, n in counts.items() if n == most), key=lambda s: (s[0] * s[1], s))
+    return tied[len(tied) // 2]
+
+
+def _rule(looks: Sequence[Look], alpha: bool) -> Rule:
+    """What is white where there are more than 8 bits, by the largest value in the whole set."""
+    deep = max((look.high for look in looks if look.mode.startswith("I")), default=0.0)
+    light = max((look.high for look in looks if look.mode == "F"), default=0.0)
+    return Rule(alpha, depth_of(deep), 1.0 if light <= 1 else depth_of(light))
+
+
+# -- decoding ----------------------------------------------------------------------------------------------
+
+
+def _decode(
+    shelf: Shelf, names: list[str], size: tuple[int, int], rule: Rule, reading: Reading
+) -> tuple[np.ndarray, dict[str, Any]]:
+    """Pictures ``(N, H, W, C)``, and the facts: names, broken, clear, notes. From the cache if they are large."""
+    shape = (len(names), size[1], size[0], 4 if rule.alpha else 3)
+    train = frozenset(shelf.splits["train"])
+    if math.prod(shape) <= rows.LARGE:
+        made = _fill(shelf, names, np.empty(shape, np.uint8), rule, reading, train)
+        return narrowed(made.images, made.channels), _facts(made)
+    options = {"size": size, "alpha": rule.alpha, "white": [rule.deep, rule.light], "train": len(train & set(names))}
+    digests, _ = _each(lambda name: _digest(shelf, name), names)
+    key = cache.key_of(list(digests.values()), options)
+    found = cache.find(key)
+    if found is None:
+        with cache.scratch(shape) as array:
+            made = _fill(shelf, names, array, rule, reading, train)
+            parts = (narrowed(part, made.channels) for part in rows.chunks(made.images, CHUNK))
+            found = cache.keep(key, parts, (*made.images.shape[:3], made.channels), _facts(made)), _facts(made)
+    images, facts = found
+    where = f"decoded once into {cache.home() / key}.npy ({images.nbytes / 2**20:,.0f} MiB), which may be deleted"
+    return images, facts | {"notes": [where]}
+
+
+def _facts(made: Decoded) -> dict[str, Any]:
+    return {"names": made.names, "broken": made.broken, "clear": made.clear, "notes": []}
+
+
+def _digest(shelf: Shelf, name: str) -> bytes:
+    with shelf.open(name) as file:
+        return hashlib.sha256(name.encode("utf-8", "surrogatepass") + b"\0" + file.read()).digest()
+
+
+def _fill(
+    shelf: Shelf, names: Sequence[str], out: np.ndarray, rule: Rule, reading: Reading, train: frozenset[str]
+) -> Decoded:
+    """Decode pictures into `out` ``(N, H, W, 3 or 4)``, one after another without those that cannot be."""
+    made, modes = Decoded(out), set[str]()
+    size = (out.shape[2], out.shape[1])
+    for start in range(0, len(names), CHUNK):
+        good, bad = _each(lambda name: _load(shelf, name, size, rule, out.shape[3]), names[start : start + CHUNK])
+        made.broken |= bad
+        for name, (pixels, mode, clear) in good.items():
+            out[len(made.names)] = pixels
+            made.names.append(name)
+            made.clear += clear
+            modes |= {mode} if name in train else set()
+        reading.progress(min(start + CHUNK, len(names)), len(names))
+    made.images = out[: len(made.names)]
+    made.channels = (3 if modes & {"RGB", "RGBA"} else 1) + bool(modes & {"LA", "RGBA"})
+    return made
+
+
+def _load(shelf: Shelf, name: str, size: tuple[int, int], rule: Rule, channels: int) -> tuple[np.ndarray, str, bool]:
+    """(the picture brought to `size` (width, height), its mode among L, LA, RGB and RGBA, whether it is transparent)"""
+    with ExitStack() as stack:
+        file = stack.enter_context(shelf.open(name))
+        image = stack.enter_context(Image.open(file, formats=FORMATS))
+        image.draft(None, (2 * max(size), 2 * max(size)))
+        upright, clear = plain(ImageOps.exif_transpose(image), rule)
+        small = fitted(upright, size)
+        return widened(small, channels), small.mode, clear
+
+
+# -- what is said ------------------------------------------------------------------------------------------
+
+
+def _check_broken(shelf: Shelf, broken: dict[str, str]) -> None:
+    n = len(shelf.names)
+    if len(broken) > MAX_BROKEN * n:
+        name, why = next(iter(broken.items()))
+        raise DataError(
+            f"{shelf.where}: {len(broken):,} of {n:,} images cannot be read (the first: {name}, {why}); "
+            f"at most {MAX_BROKEN:.0%} may be broken"
+        )
+
+
+def _remarks(looks: Sequence[Look], size: tuple[int, int], rule: Rule, clear: int, channels: int) -> Iterator[str]:
+    """What a person should know of how the pictures were changed."""
+    sizes, n = [look.size for look in looks], len(looks)
+    changed = sum(old != size for old in sizes)
+    if changed:
+        shrunk = f" (larger ones are shrunk to {MAX_SIDE} px)" if max(map(max, sizes)) > MAX_SIDE else ""
+        yield (
+            f"{changed:,} of {n:,} images, of {counted(len(set(sizes)), 'size')}, "
+            f"cropped to the aspect of and resized to {size[0]} x {size[1]}{shrunk}"
+        )
+    if clear and not rule.alpha:
+        yield f"{counted(clear, 'transparent image')} of {n:,} laid over white (--alpha keeps transparency)"
+    elif rule.alpha:
+        kept = channels in (2, 4)
+        yield f"transparency kept, in {clear:,} of {n:,} images" if kept else NO_ALPHA
+    yield from _changes(looks, rule)
+
+
+def _changes(looks: Sequence[Look], rule: Rule) -> Iterator[str]:
+    modes = Counter(look.mode for look in looks)
+    turned, animated = sum(look.turned for look in looks), sum(look.animated for look in looks)
+    deep = sum(n for mode, n in modes.items() if mode.startswith("I"))
+    colours = [f"{modes[mode]:,} {name}" for mode, name in TO_RGB.items() if modes[mode]]
+    if colours:
+        yield f"read as RGB: {', '.join(colours)}"
+    if deep:
+        yield f"{counted(deep)} of more than 8 bits: {rule.deep:,.0f} read as white"
+    if modes["F"]:
+        yield f"{counted(modes['F'])} of floats: {rule.light:g} read as white"
+    if turned:
+        yield f"{counted(turned)} turned upright by their EXIF tag"
+    if animated:
+        yield f"{counted(animated, 'animation')} read by their first frame"
+
+
+def _passed_over(shelf: Shelf, broken: dict[str, str]) -> Iterator[str]:
+    if broken:
+        named = ", ".join(f"{name} ({why})" for name, why in list(broken.items())[:5])
+        yield f"skipped {len(broken):,} broken: {named}{', …' if len(broken) > 5 else ''}"
+    if shelf.others:
+        kinds = ", ".join(f"{n:,} {suffix}" for suffix, n in Counter(shelf.others).most_common(5))
+        yield f"other files ignored: {kinds}"

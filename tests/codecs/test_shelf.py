@@ -1,0 +1,237 @@
+"""Where pictures lie: folders, zips and label files are read by stated rules, and nothing outside them is."""
+
+import io
+import os
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from paint import notes, pictures, save
+from sansheng.codecs import image, zipped
+from sansheng.errors import DataError
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    return np.random.default_rng(0)
+
+
+def pack(folder: Path, target: Path) -> Path:
+    """A zip of a folder, the folder's own name included."""
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
+        for path in sorted(folder.rglob("*")):
+            archive.write(path, path.relative_to(folder.parent))
+    return target
+
+
+def png(value: int) -> bytes:
+    stream = io.BytesIO()
+    Image.new("L", (4, 4), value).save(stream, "PNG")
+    return stream.getvalue()
+
+
+def test_labels_come_from_sub_folders(rng, tmp_path):
+    for name in ("dog", "cat"):
+        for i in range(2):
+            save(tmp_path / name / "deep" / f"{i}.PNG", pictures(rng, 5, 4, 3))
+    source = image.read(tmp_path)
+    assert source.records.values.shape == (4, 5, 4, 3)
+    assert source.records.labels["label"].tolist() == ["cat", "cat", "dog", "dog"]
+    save(tmp_path / "loose.png", pictures(rng, 5, 4, 3))
+    assert not image.read(tmp_path).records.labels
+
+
+def test_a_train_and_a_test_folder_are_a_split(rng, tmp_path):
+    for split, n in (("train", 3), ("test", 2), ("val", 1)):
+        for name in "ab":
+            for i in range(n):
+                save(tmp_path / split / name / f"{i}.png", pictures(rng, 4, 4))
+    source = image.read(tmp_path)
+    assert (len(source.records), len(source.test)) == (6, 4)
+    assert source.test.labels["label"].tolist() == ["a", "a", "b", "b"]
+    assert "2 images of the validation" in notes(source)
+
+
+def test_an_empty_folder_says_what_was_looked_for_and_found(tmp_path):
+    (tmp_path / "a.doc").touch()
+    with pytest.raises(DataError, match=r"no images; looked for \.png .*found 1 \.doc"):
+        image.read(tmp_path)
+    with pytest.raises(DataError, match="no such file"):
+        image.read(tmp_path / "nowhere")
+    with pytest.raises(DataError, match="folder of them"):
+        image.read(tmp_path / "a.doc")
+
+
+def test_links_out_of_the_folder_and_hidden_files_are_not_read(rng, tmp_path):
+    secret = save(tmp_path / "secret" / "s.png", pictures(rng, 4, 4))
+    folder = tmp_path / "my photos ü"
+    save(folder / "a.png", pictures(rng, 4, 4))
+    save(folder / "._a.png", pictures(rng, 4, 4))
+    os.symlink(secret, folder / "link.png")
+    os.symlink(secret.parent, folder / "linked")
+    os.symlink(folder / "a.png", folder / "same.png")
+    source = image.read(folder)
+    assert len(source.records) == 2
+    assert "2 links" in notes(source)
+
+
+def test_a_folder_that_holds_everything_is_passed_through(rng, tmp_path):
+    for name in ("cat", "dog"):
+        save(tmp_path / "data" / "photos" / name / "a.png", pictures(rng, 4, 4))
+    assert image.read(tmp_path).records.labels["label"].tolist() == ["cat", "dog"]
+
+
+def test_the_overview_beside_written_samples_is_none_of_them(rng, tmp_path):
+    save(tmp_path / "00000.png", pictures(rng, 4, 4))
+    save(tmp_path / "grid.png", pictures(rng, 40, 40))
+    assert len(image.read(tmp_path).records) == 1
+
+
+# -- labels.csv ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("column", ["file", "filename", "file_name"])
+def test_labels_come_from_a_table_beside_the_pictures(tmp_path, column):
+    for i in range(4):
+        save(tmp_path / "deep" / f"{i}.png", np.full((4, 4), i, np.uint8))
+    table = f"{column},label,age\ndeep/3.png,cat,9.5\ndeep/0.png,dog,1\ndeep/9.png,emu,1\n2.png,cat,3\n"
+    (tmp_path / "labels.csv").write_text(table)
+    source = image.read(tmp_path)
+    assert source.records.values[:, 0, 0, 0].tolist() == [0, 2, 3]
+    assert source.records.labels["label"].tolist() == ["dog", "cat", "cat"]
+    assert source.records.labels["age"].tolist() == [1, 3, 9.5]
+    assert "1 image without a line left out; 1 line without an image" in notes(source)
+
+
+def test_a_table_goes_before_sub_folders_and_keeps_whole_numbers_and_names_like_none(rng, tmp_path):
+    for name in ("a/1.png", "b/1.png"):
+        save(tmp_path / name, pictures(rng, 4, 4))
+    (tmp_path / "labels.csv").write_text("file;label;kind\na/1.png;7;None\nb/1.png;8;NA\n")
+    labels = image.read(tmp_path).records.labels
+    assert labels["label"].dtype.kind == "i"
+    assert (labels["label"].tolist(), labels["kind"].tolist()) == ([7, 8], ["None", "NA"])
+
+
+def test_a_column_that_does_not_speak_of_every_picture_is_no_label(rng, tmp_path):
+    for i in range(3):
+        save(tmp_path / f"{i}.png", pictures(rng, 4, 4))
+    (tmp_path / "labels.csv").write_text("file,label,age\n0.png,a,1\n1.png,b,\n2.png,a,3\n")
+    source = image.read(tmp_path)
+    assert set(source.records.labels) == {"label"}
+    assert "column 'age' is no label: it has no value for 1 image" in notes(source)
+
+
+@pytest.mark.parametrize(
+    ("table", "complaint"),
+    [
+        ("name,label\n0.png,a\n", "needs a column file or filename and one with the label, not name, label"),
+        ("file\n0.png\n", "needs a column"),
+        ("file,label\n7.png,a\n", r"names none of the 2 images \(the first: 0.png\)"),
+        ("file,label\n0.png,a\n0.png,b\n", "0.png has more than one line"),
+        ("", "cannot be read as a table"),
+    ],
+)
+def test_a_table_that_cannot_be_used_says_why(rng, tmp_path, table, complaint):
+    for i in range(2):
+        save(tmp_path / f"{i}.png", pictures(rng, 4, 4))
+    (tmp_path / "labels.csv").write_text(table)
+    with pytest.raises(DataError, match=complaint):
+        image.read(tmp_path)
+
+
+def test_each_part_of_a_split_may_have_a_table_of_its_own(rng, tmp_path):
+    for split, label in (("train", "x"), ("test", "y")):
+        for i in range(2):
+            save(tmp_path / split / f"{i}.png", pictures(rng, 4, 4))
+        (tmp_path / split / "labels.csv").write_text(f"file,label\n0.png,{label}0\n1.png,{label}1\n")
+    source = image.read(tmp_path)
+    assert source.records.labels["label"].tolist() == ["x0", "x1"]
+    assert source.test.labels["label"].tolist() == ["y0", "y1"]
+
+
+def test_written_samples_are_read_again_with_their_labels(rng, tmp_path):
+    records = image.Records(
+        pictures(rng, 4, 5, 6, 4), {"label": np.array([1, 0, 1, 1]), "side": np.array(list("abba"))}
+    )
+    image.ImageCodec.fit(records).write(records, tmp_path / "out")
+    again = image.read(tmp_path / "out").records
+    assert {name: column.tolist() for name, column in again.labels.items()} == {
+        "label": [1, 0, 1, 1],
+        "side": list("abba"),
+    }
+
+
+# -- zips ------------------------------------------------------------------------------------------------------
+
+
+def test_a_zip_is_read_as_the_folder_it_holds(rng, tmp_path, monkeypatch):
+    folder = tmp_path / "photos"
+    for name in ("cat", "dog"):
+        for i in range(3):
+            save(folder / name / f"{i}.png", pictures(rng, 4, 5, 3))
+    save(folder / "__MACOSX" / "cat" / "._0.png", pictures(rng, 4, 5, 3))
+    (folder / "readme.md").write_text("hello")
+    packed = pack(folder, tmp_path / "photos.zip")
+    before = sorted(tmp_path.rglob("*"))
+    one, other = image.read(folder), image.read(packed)
+    np.testing.assert_array_equal(one.records.values, other.records.values)
+    assert other.records.labels["label"].tolist() == one.records.labels["label"].tolist() == ["cat"] * 3 + ["dog"] * 3
+    assert "1 .md" in notes(other)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_zip_may_hold_a_table_of_labels(tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("x/0.png", png(1))
+        archive.writestr("x/1.png", png(2))
+        archive.writestr("x/labels.csv", "filename,label\n1.png,b\n0.png,a\n")
+    assert image.read(tmp_path / "a.zip").records.labels["label"].tolist() == ["a", "b"]
+
+
+def test_names_that_lead_out_of_a_zip_are_only_names(tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("../evil.png", png(1))
+        archive.writestr("/abs/evil.png", png(2))
+    before = sorted(tmp_path.parent.iterdir())
+    assert len(image.read(tmp_path / "a.zip").records) <= 2
+    assert sorted(tmp_path.parent.iterdir()) == before
+
+
+def test_a_zip_that_would_expand_without_end_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(zipped, "GIB", 2**20)
+    with zipfile.ZipFile(tmp_path / "bomb.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a.png", bytes(2**24))
+    with pytest.raises(DataError, match=r"refused, it would expand from [\d,]+ to 16,777,216 bytes"):
+        image.read(tmp_path / "bomb.zip")
+
+
+def test_a_member_too_large_for_a_picture_is_a_broken_picture(tmp_path, monkeypatch):
+    monkeypatch.setattr(zipped, "MAX_MEMBER", 1000)
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        for i in range(9):
+            archive.writestr(f"{i}.png", png(i))
+        archive.writestr("large.png", png(0) + bytes(2000))
+    source = image.read(tmp_path / "a.zip")
+    assert len(source.records) == 9
+    assert "skipped 1 broken: large.png (larger than 1,000 bytes)" in notes(source)
+
+
+def test_a_picture_of_too_many_pixels_is_refused_before_it_is_decoded(tmp_path, monkeypatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("bomb.png", png(0))
+    with pytest.raises(DataError, match=r"1 of 1 images cannot be read \(the first: bomb.png, too many pixels\)"):
+        image.read(tmp_path / "a.zip")
+
+
+def test_a_zip_of_other_things_or_none_at_all_says_so(tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("t.csv", "a,b")
+    with pytest.raises(DataError, match=r"no images; looked for \.png .*found 1 \.csv"):
+        image.read(tmp_path / "a.zip")
+    (tmp_path / "b.zip").write_text("not a zip")
+    with pytest.raises(DataError, match="cannot be read as a zip archive"):
+        image.read(tmp_path / "b.zip")
