@@ -17,6 +17,7 @@ import numpy as np
 from sansheng import checkpoint, devices
 from sansheng import folder as files
 from sansheng.budget import Budget
+from sansheng.closer import bias_notes, closer_look
 from sansheng.codecs.base import Records
 from sansheng.data import Data
 from sansheng.entry import EVALUATION_KEY, CostPoint, Entry, build_page, table_of
@@ -108,7 +109,7 @@ def compare(
     asked = {"--families": ",".join(families), "--presets": ",".join(presets), "--seeds": seeds}
     asked |= {"--condition": ",".join(data.condition) or None, "--parameters": parameters, "--samples": samples}
     asked["--alpha"] = True if data.alpha else None
-    page = build_page(data, entries, n=n, asked=asked)
+    page = build_page(data, entries, n=n, asked=asked, notes=bias_notes(scorer), sections=closer_look(entries, scorer))
     _write(folder, data, entries, page)
     observe(Event("saved", str(folder / "report.html")))
     return Comparison(folder, [run for group in runs.values() for run in group], page)

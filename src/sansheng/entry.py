@@ -19,7 +19,7 @@ import pandas as pd
 from sansheng.codecs.base import Records
 from sansheng.data import Data
 from sansheng.metrics import Score, pool_scores
-from sansheng.report import CostCurve, Curve, HealthNote, Page, Panel, Row, ScoreCell, ranked_table
+from sansheng.report import CostCurve, Curve, HealthNote, Page, Panel, Row, ScoreCell, Section, ranked_table
 from sansheng.report.explanations import explain
 from sansheng.run import Run
 from sansheng.session import read_journal
@@ -75,7 +75,15 @@ class Entry:
         return {"name": self.name, "kind": self.kind, "scores": scores, "cost": self.cost()}
 
 
-def build_page(data: Data, entries: Sequence[Entry], *, n: int, asked: Mapping[str, Any]) -> Page:
+def build_page(
+    data: Data,
+    entries: Sequence[Entry],
+    *,
+    n: int,
+    asked: Mapping[str, Any],
+    notes: Sequence[str] = (),
+    sections: Sequence[Section] = (),
+) -> Page:
     """The report of these rows. asked: the options of the command, None where none was given, True for a switch."""
     families = [entry for entry in entries if entry.runs]
     recipe = families[0].runs[0].recipe
@@ -86,7 +94,7 @@ def build_page(data: Data, entries: Sequence[Entry], *, n: int, asked: Mapping[s
     return Page(
         title=f"{data.name}: {len(families)} generative models compared",
         data=[*data.codec.describe(), ("split", f"{len(data.train):,} to train on, {len(data.test):,} held out")],
-        notes=[*data.notes, f"Every row is scored on {n:,} examples against the training split."],
+        notes=[*data.notes, f"Every row is scored on {n:,} examples against the training split.", *notes],
         budget=str(recipe.budget),
         seeds=len(families[0].runs),
         rows=[_row(entry) for entry in entries],
@@ -97,6 +105,7 @@ def build_page(data: Data, entries: Sequence[Entry], *, n: int, asked: Mapping[s
         settings={entry.name: _settings(entry) for entry in families},
         reproduce=[f"pip install sansheng=={version('sansheng')}", command],
         version=version("sansheng"),
+        sections=sections,
     )
 
 

@@ -30,6 +30,7 @@ from sansheng.plan import Source, parse_budget, plan, telling
 from sansheng.recipe import Recipe, build, count_parameters
 from sansheng.score import Extractor, Scorer, fit_scorer
 from sansheng.session import Interrupted, Session, TrainingFailed
+from sansheng.space import Space
 
 __all__ = ["Interrupted", "Run", "TrainingFailed", "load", "resume", "train"]
 
@@ -156,7 +157,9 @@ class Run:
         A model with another likelihood than the data's own (the survey's Bernoulli) has a bound like no other's.
         """
         scores = scorer.score(records, np.random.default_rng([seed, 2]))
-        if isinstance(self.model, HasLikelihood) and self.model.space.slots == self.codec.space.slots:
+        measured_in = getattr(self.model, "observed", self.model.space)
+        alike = isinstance(measured_in, Space) and measured_in.slots == self.codec.space.slots
+        if isinstance(self.model, HasLikelihood) and alike:
             held_out = scorer.data.test_records.take(np.arange(min(500, len(scorer.data.test_records))))
             scores["bound"] = scorer.bound(self.log_likelihood(held_out, seed=seed))
         return scores

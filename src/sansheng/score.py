@@ -19,11 +19,14 @@ from sansheng import builtin
 from sansheng.codecs.base import Records
 from sansheng.data import Data
 from sansheng.metrics import Score, score_features, score_table, score_text
-from sansheng.metrics.bootstrap import Interval, share_interval, subsample_interval
+from sansheng.metrics.bootstrap import Interval, share_interval, subsample_interval, subsample_spread
+from sansheng.metrics.classes import ClassDistance, class_distances, class_imbalance
 from sansheng.metrics.coverage import modes
 from sansheng.metrics.distances import frechet
+from sansheng.metrics.extrapolation import frechet_debiased
 from sansheng.metrics.health import lost_classes
 from sansheng.metrics.image import ImageFeatures, fit_classifier_features, fit_transform_features
+from sansheng.metrics.memory import ClosestPairs, closest_pairs
 from sansheng.metrics.score import score as make_score
 from sansheng.metrics.scores import LIMIT
 from sansheng.metrics.text import ngram_features, top_ngrams
@@ -48,13 +51,17 @@ class Scorer:
     """The score that stands for quality where there is room for one."""
     train: np.ndarray
     held_out: np.ndarray
+    which: np.ndarray
+    """Of each row of `train`, the place of its record in the training split."""
     classifier: ImageFeatures | None
+    label: str = ""
+    """The name of the labels that the classifier tells."""
 
     def score(self, records: Records, generator: np.random.Generator) -> dict[str, Score]:
         """Every score of these records against the training split."""
         drawn = self.features(records.values)
         common = score_features(self.train, self.held_out, drawn, generator=generator)
-        return {**self.extra(records, generator), **common}
+        return {**self.extra(records, generator), **self._class_scores(records, generator), **common}
 
     def quality(self, records: Records, generator: np.random.Generator) -> Score:
         """The headline score alone."""
@@ -80,6 +87,50 @@ class Scorer:
             f"mode collapse: {len(lost)} of {len(names)} classes hardly come: {', '.join(str(names[i]) for i in lost)}"
         ]
 
+    def _class_scores(self, records: Records, generator: np.random.Generator) -> dict[str, Score]:
+        """How the classes come, and whether those that were asked for came."""
+        if self.classifier is None:
+            return {}
+        network, n = self.classifier, len(records)
+        real, found = (network.predict(r.values) for r in (self.data.train_records, records))
+
+        def imbalance(rows: np.ndarray) -> float:
+            return class_imbalance(real, rows, len(network.classes))
+
+        value = imbalance(found)
+        spread = float(subsample_spread(imbalance, found, generator=generator, rounds=20))
+        scores = {"class_imbalance": make_score(share_interval(value, n, spread), n, "lower", "share")}
+        if self.label in records.labels:
+            right = float((network.classes[found] == records.labels[self.label]).mean())
+            scores["named_right"] = make_score(share_interval(right, n), n, "higher", "share")
+        return scores
+
+    def classes(self, records: Records) -> list[tuple[str, ClassDistance]]:
+        """Of each class its name, how often it comes and its Frechet distance; empty where there are no labels."""
+        if self.classifier is None:
+            return []
+        some = self.data.train_records.take(np.arange(min(REFERENCE, len(self.data.train_records))))
+        real, drawn = self.classifier(some.values), self.classifier(records.values)
+        labels = (self.classifier.predict(some.values), self.classifier.predict(records.values))
+        names = self.classifier.classes
+        found = class_distances(real, labels[0], drawn, labels[1], len(names))
+        return [(str(names[c.label]), c) for c in found]
+
+    def pairs(self, records: Records) -> ClosestPairs:
+        """Of each record the nearest training record and the nearest held-out one, by the features."""
+        return closest_pairs(self.train, self.held_out, self.features(records.values))
+
+    def bias(self, generator: np.random.Generator) -> float | None:
+        """How much of a Frechet distance of as many samples as are held out their number alone makes, or None.
+
+        Found on real data, where nothing else should be left; None where there are too few to tell.
+        """
+        n = min(len(self.held_out), LIMIT)
+        try:
+            return frechet_debiased(self.train[:LIMIT], self.held_out[:n], generator).bias
+        except ValueError:
+            return None
+
     def bound(self, log_likelihood: np.ndarray) -> Score:
         """A likelihood bound of held-out examples as bits per dimension of the encoded space."""
         bits = -log_likelihood / (self.data.codec.space.size * np.log(2))
@@ -90,14 +141,15 @@ class Scorer:
 
 def fit_scorer(data: Data, *, seed: int, features: Extractor | None = None) -> Scorer:
     """Learn the features of `data`, or take those given. Raises ValueError for fewer than 12 training examples."""
-    classifier = None
+    classifier, label = None, ""
     if features is None:
         features, classifier = FEATURES[data.kind](data, seed)
+        label = "" if classifier is None else _label_of(data)
     some = np.random.default_rng(seed).permutation(len(data.train_records))[:REFERENCE]
     train = features(data.train_records.take(some).values)
     held_out = features(data.test_records.values)
     headline = "high_quality" if data.source in builtin.MIXTURES else HEADLINES.get(data.kind, "frechet")
-    return Scorer(data, features, EXTRAS[data.kind](data), headline, train, held_out, classifier)
+    return Scorer(data, features, EXTRAS[data.kind](data), headline, train, held_out, some, classifier, label)
 
 
 def independent_columns(records: Records, generator: np.random.Generator) -> Records | None:
@@ -116,12 +168,17 @@ def independent_columns(records: Records, generator: np.random.Generator) -> Rec
 
 def _image_features(data: Data, seed: int) -> tuple[Extractor, ImageFeatures | None]:
     """A small network trained to name the labels, or without labels how a picture was turned."""
-    images = data.train_records.values
-    for labels in data.train_records.labels.values():
-        if 2 <= len(np.unique(labels)) <= MOST_CLASSES:
-            network = fit_classifier_features(images, labels, seed=seed)
-            return network, network
+    images, label = data.train_records.values, _label_of(data)
+    if label:
+        network = fit_classifier_features(images, data.train_records.labels[label], seed=seed)
+        return network, network
     return fit_transform_features(images, seed=seed), None
+
+
+def _label_of(data: Data) -> str:
+    """The name of the first labels of a few classes, or nothing."""
+    labels = data.train_records.labels.items()
+    return next((name for name, column in labels if 2 <= len(np.unique(column)) <= MOST_CLASSES), "")
 
 
 def _encoded_features(data: Data, seed: int) -> tuple[Extractor, None]:

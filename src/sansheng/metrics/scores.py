@@ -15,7 +15,7 @@ from threadpoolctl import threadpool_limits
 from sansheng.metrics.bootstrap import normal_interval, share_interval, subsample_interval, subsample_spread
 from sansheng.metrics.checks import feature_pair, features, subsample
 from sansheng.metrics.coverage import K, neighbourhoods
-from sansheng.metrics.distances import frechet, kernel_distance
+from sansheng.metrics.distances import frechet, kernel_distance, mind_interval
 from sansheng.metrics.memory import copied_share, copying
 from sansheng.metrics.score import Score, score
 from sansheng.metrics.table import TableComparison
@@ -29,6 +29,8 @@ ROUNDS = 30
 SUBSAMPLE = 500
 """Rows of a subsample where the cost grows with their square."""
 TABLE_SUBSAMPLE = 2000
+DIRECTIONS = 300
+"""Along which clouds are compared."""
 NARROW = 256
 """Up to so many features one thread does it: hundreds of small products, between which threads wait for one another,
 and on a busy machine wait long."""
@@ -42,7 +44,7 @@ def score_features(
     *,
     generator: np.random.Generator,
 ) -> dict[str, Score]:
-    """frechet, kernel, precision, recall, density, coverage, two_sample_auc and copying, from features of any data.
+    """frechet, kernel, mind, precision, recall, density, coverage, two_sample_auc and copying, of any data's features.
 
     The reference is `train`; `held_out` serves `copying` alone. At most 5,000 rows of each are looked at, and as many
     real as fake ones by the neighbourhood scores. Raises ValueError for fewer than 12 rows of train or fake or 4
@@ -107,9 +109,11 @@ def _distance_scores(real: np.ndarray, fake: np.ndarray, generator: np.random.Ge
     near = subsample_interval(frechet, real, fake, generator=generator, rounds=ROUNDS, share=share)
     share = _share(real, fake, rows=SUBSAMPLE)
     kernel = subsample_interval(kernel_distance, real, fake, generator=generator, rounds=ROUNDS, share=share)
+    sliced = mind_interval(real, fake, generator, directions=DIRECTIONS, rounds=ROUNDS // 3)
     return {
         "frechet": score(near, n, "lower", "squared feature units"),
         "kernel": score(kernel, n, "lower", "squared kernel units"),
+        "mind": score(sliced, n, "lower", "squared feature units"),
     }
 
 

@@ -14,6 +14,7 @@ from sansheng.report.page import (
     Panel,
     Row,
     ScoreCell,
+    Section,
     Table,
 )
 from sansheng.report.render import render
@@ -29,6 +30,7 @@ __all__ = [
     "RankedRow",
     "Row",
     "ScoreCell",
+    "Section",
     "Summary",
     "Table",
     "Winner",

@@ -40,6 +40,24 @@ METRICS: dict[str, Explanation] = {
         "not drift with the number of samples and can fall slightly below 0 by chance.",
         "Bińkowski et al. 2018",
     ),
+    "mind": Explanation(
+        "Monge distance",
+        "How far samples must be moved to become the real data, looked at along many random directions of feature "
+        "space; it sees the form of a cloud, not only its mean and covariance, and needs few samples.",
+        "MIND, Berthet et al. 2026",
+    ),
+    "class_imbalance": Explanation(
+        "Class imbalance",
+        "The share of samples that would have to be of another class for the classes to come as often as in the data; "
+        "chance alone gives a few percent, as held-out data show.",
+        "total variation distance of predicted classes",
+    ),
+    "named_right": Explanation(
+        "Named right",
+        "The share of samples asked for by a label that a classifier trained on real data gives that label; compare "
+        "with held-out data, which it does not always name right either.",
+        "Ravuri and Vinyals 2019",
+    ),
     "precision": Explanation(
         "Precision",
         "The share of samples that fall among real examples: are the samples believable?",

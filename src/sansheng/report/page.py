@@ -160,6 +160,15 @@ class HealthNote:
 
 
 @dataclass(frozen=True)
+class Section:
+    """More to look at: a title, a sentence on how to read it, and panels."""
+
+    title: str
+    note: str
+    panels: Sequence[Panel]
+
+
+@dataclass(frozen=True)
 class Page:
     """Everything a report says.
 
@@ -181,6 +190,7 @@ class Page:
     reproduce: Sequence[str] = ()
     version: str = ""
     verdict: str | None = None
+    sections: Sequence[Section] = ()
 
     def __post_init__(self) -> None:
         names = [row.name for row in self.rows]

@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import re
 import struct
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -44,7 +44,8 @@ def render(page: Page) -> str:
 
 def _context(page: Page) -> dict[str, Any]:
     summary, looks = summarise(page), marks(page.rows)
-    for name in (*(panel.name for panel in page.panels), *page.settings, *(note.name for note in page.health)):
+    panels = [*page.panels, *(panel for section in page.sections for panel in section.panels)]
+    for name in (*(panel.name for panel in panels), *page.settings, *(note.name for note in page.health)):
         looks.setdefault(name, charts.look(looks, name))
     return {
         "page": page,
@@ -54,7 +55,8 @@ def _context(page: Page) -> dict[str, Any]:
         "ranked": ranked_table(page),
         "winners": _winners(page, summary),
         "marks": looks,
-        "panels": _panels(page),
+        "panels": _panels(page.panels),
+        "sections": [(section, _panels(section.panels)) for section in page.sections],
         "columns": _columns,
         "scores": _scores(page, summary),
         "footnotes": list(dict.fromkeys(summary.footnotes.values())),
@@ -157,10 +159,10 @@ def _sizes(cells: list[ScoreCell]) -> str:
 # -- panels and settings -----------------------------------------------------------------------------------
 
 
-def _panels(page: Page) -> dict[str, list[dict[str, Any]]]:
+def _panels(panels: Sequence[Panel]) -> dict[str, list[dict[str, Any]]]:
     """Panels by form, real data first within each."""
     groups: dict[str, list[dict[str, Any]]] = {"image": [], "lines": [], "table": []}
-    for panel in sorted(page.panels, key=lambda panel: panel.kind != "reference"):
+    for panel in sorted(panels, key=lambda panel: panel.kind != "reference"):
         groups[panel.form].append(_panel(panel))
     return groups
 

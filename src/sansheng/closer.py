@@ -1,0 +1,94 @@
+"""What a comparison shows beyond scores: the samples most like copies, each class by itself, and what small n does.
+
+The one constraint: nothing here ranks; a score that counts is in `score`.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from sansheng.codecs.base import Codec, Records
+from sansheng.codecs.image import grid, to_picture
+from sansheng.entry import Entry
+from sansheng.report import Panel, Section
+from sansheng.score import LIMIT, Scorer
+
+PAIRS = 8
+ENLARGED = 480
+"""[px] that a picture of pairs is wide, about."""
+PAIRS_NOTE = (
+    "Of each model the eight samples that are nearest to a training example compared with held-out ones. Top row: the "
+    "sample; middle: the nearest training example; bottom: the nearest held-out example. A copy looks like the middle "
+    "and not like the bottom; whether there are more of them than chance allows is what the score of copying says."
+)
+CLASSES_NOTE = (
+    "Each class as a classifier trained on the real labels sees it: the share of samples that fall in it, and the "
+    "Fréchet distance within it, where there are enough samples to tell. A class that is rarer than in the held-out "
+    "data, or farther than the others, is what a model has neglected."
+)
+
+
+def closer_look(entries: Sequence[Entry], scorer: Scorer) -> list[Section]:
+    """The sections that these data have something for."""
+    sections = []
+    families = [entry for entry in entries if entry.runs and entry.shown is not None]
+    if scorer.data.kind == "image" and families:
+        panels = [_pairs(entry.name, entry.shown, scorer) for entry in families if entry.shown is not None]
+        sections.append(Section("Nearest to training data", PAIRS_NOTE, panels))
+    if scorer.classifier is not None:
+        sections.append(Section("Class by class", CLASSES_NOTE, [_classes(entries, scorer)]))
+    return sections
+
+
+def bias_notes(scorer: Scorer) -> list[str]:
+    """How much of the Frechet distance is only for want of samples."""
+    found, n = scorer.bias(np.random.default_rng(0)), min(len(scorer.held_out), LIMIT)
+    if found is None:
+        return []
+    return [
+        f"The Fréchet distance is biased upwards by few samples: by about {max(found, 0):.2g} with {n:,}, as found on "
+        "real data. It compares within this report, not with figures at another number of samples."
+    ]
+
+
+def _pairs(name: str, records: Records, scorer: Scorer) -> Panel:
+    """The suspects above their nearest training and held-out neighbours, as one picture."""
+    pairs, data = scorer.pairs(records), scorer.data
+    worst = pairs.suspects(PAIRS)
+    rows = [
+        records.take(worst),
+        data.train_records.take(scorer.which[pairs.train[worst]]),
+        data.test_records.take(pairs.held_out[worst]),
+    ]
+    return Panel(name, "family", _sheet(data.codec, rows[0].join(rows[1]).join(rows[2]), len(worst)))
+
+
+def _sheet(codec: Codec, records: Records, columns: int) -> bytes:
+    """Pictures in rows of `columns`, enlarged by a whole number, as PNG."""
+    page = grid(np.asarray(records.values), columns)
+    times = max(1, round(ENLARGED / page.shape[1]))
+    page = page.repeat(times, 0).repeat(times, 1)
+    with tempfile.TemporaryDirectory() as scratch:
+        path = Path(scratch) / "pairs.png"
+        to_picture(page).save(path, format="PNG")
+        return path.read_bytes()
+
+
+def _classes(entries: Sequence[Entry], scorer: Scorer) -> Panel:
+    """A row for each class: share and Frechet distance of every entry."""
+    shown = [entry for entry in entries if entry.shown is not None]
+    found = [scorer.classes(entry.shown) for entry in shown if entry.shown is not None]
+    columns = ["class", *(f"{entry.name}: {what}" for entry in shown for what in ("share", "distance"))]
+    rows = []
+    for place, (name, _) in enumerate(found[0]):
+        row = [name]
+        for classes in found:
+            one = classes[place][1]
+            share = one.fake / max(1, sum(c.fake for _, c in classes))
+            row += [f"{100 * share:.1f} %", "–" if one.distance is None else f"{one.distance:.3g}"]
+        rows.append(row)
+    return Panel("classes", "reference", (columns, rows))
