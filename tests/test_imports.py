@@ -56,18 +56,19 @@ LOWER = {
     "budget": [],
     "model": ["space"],
     "samplers": ["paths"],
-    "guidance": ["samplers"],
+    "guidance": ["samplers", "paths"],
     "denoiser": ["guidance", "samplers", "paths", "model", "space", "errors"],
     "loop": ["model", "budget"],
     "networks": ["networks", "space"],
     "codecs": ["codecs", "space", "errors"],
     "metrics": ["metrics"],
     "report": ["report"],
+    "likelihood": ["denoiser", "samplers", "paths", "model", "space"],
     "augment": [],
     "logistic": ["space"],
     "families": [
         *("families", "denoiser", "model", "guidance", "samplers", "paths", "space", "budget", "errors"),
-        *("augment", "logistic"),
+        *("augment", "logistic", "likelihood"),
     ],
     "builtin": ["codecs", "errors"],
     "data": ["codecs", "builtin", "model", "errors"],
@@ -102,7 +103,7 @@ def test_nothing_below_them_imports_the_command_line_the_comparison_or_the_repor
     for part, above in {
         "cli": ["cli", "__main__"],
         "compare": ["cli", "compare", "__main__"],
-        "report": ["report", "compare", "entry", "cli"],
+        "report": ["report", "compare", "closer", "entry", "cli"],
     }.items():
         if module != "sansheng" and not within(module, above):
             assert not {n for n in own_imports(module) if within(n, [part])}, f"{module} imports {part}"

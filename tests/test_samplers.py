@@ -12,7 +12,7 @@ import torch
 from scipy.stats import norm
 
 from sansheng.paths import EDM, PATHS, Rectified
-from sansheng.samplers import SAMPLERS, ancestral, dpmpp_2m, euler, evaluations, heun
+from sansheng.samplers import SAMPLERS, ancestral, churned, dpmpp_2m, euler, evaluations, heun, resampled
 
 ALL_PATHS = pytest.mark.parametrize("path", [kind() for kind in PATHS.values()], ids=list(PATHS))
 DETERMINISTIC = pytest.mark.parametrize("sampler", [euler, heun, dpmpp_2m])
@@ -157,6 +157,35 @@ def test_ancestral_step_draws_from_the_posterior_of_bayes(path):
     assert x.var().item() == pytest.approx(variance.item(), rel=5 * math.sqrt(2 / n))
 
 
+@ALL_PATHS
+def test_churned_converges_to_the_distribution_with_second_order(path):
+    """Root mean square distance between sorted ends and the quantiles of x_s, from starts with the law of x_t."""
+    n, w, m, s = 40_000, WEIGHTS.numpy(), MEANS.numpy(), WIDTHS.numpy()
+    which = (torch.arange(n) >= 0.3 * n).long()
+    clean = (MEANS[which] + WIDTHS[which] * torch.randn(n, generator=gen(4), dtype=torch.float64))[:, None]
+    miss = []
+    for steps in (12, 24):
+        times = even_in_log_noise(path, steps)
+        start = path.alpha(times[0]) * clean + path.sigma(times[0]) * torch.randn(n, 1, generator=gen(1)).double()
+        end = churned(mixture_denoiser(path), path, start, times, gen(2)).flatten().sort().values.numpy()
+        alpha, sigma = path.alpha(times[-1]).item(), path.sigma(times[-1]).item()
+        grid = np.linspace(-4, 4, 4001)
+        law = (w * norm.cdf((grid[:, None] - alpha * m) / np.sqrt((alpha * s) ** 2 + sigma**2))).sum(-1)
+        miss.append(np.sqrt(np.square(end - np.interp((np.arange(n) + 0.5) / n, law, grid)).mean()))
+    assert miss[1] < 0.03
+    assert miss[1] < max(miss[0] / 2.4, 0.015)  # as near as 40,000 draws come
+
+
+def test_taking_steps_again_does_not_change_the_distribution():
+    path = PATHS["cosine"]()
+    x = path.sigma(torch.ones(())) * torch.randn(20_000, 1, generator=gen(1), dtype=torch.float64)
+    end = resampled(3)(mixture_denoiser(path), path, x, path.times(60).double(), gen(2))
+    mean = (WEIGHTS * MEANS).sum().item()
+    variance = (WEIGHTS * (WIDTHS**2 + MEANS**2)).sum().item() - mean**2
+    assert end.mean().item() == pytest.approx(mean, abs=0.04)
+    assert end.var().item() == pytest.approx(variance, rel=0.08)
+
+
 def test_euler_on_the_straight_path_follows_the_velocity():
     x = torch.randn(6, 3, generator=gen())
     t, s = torch.tensor(0.7), torch.tensor(0.5)
@@ -205,7 +234,7 @@ def test_samplers_are_functions_of_their_arguments(name):
         return SAMPLERS[name](lambda x_t, t: 0.5 * x_t, path, x.clone(), path.times(5), gen(seed))
 
     assert torch.equal(run(1), run(1))
-    assert torch.equal(run(1), run(2)) == (SAMPLERS[name] is not ancestral)
+    assert torch.equal(run(1), run(2)) == (SAMPLERS[name] not in (ancestral, churned))
 
 
 def test_names_of_the_field_are_the_same_samplers():

@@ -12,12 +12,17 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from sansheng import guidance
-from sansheng.model import Sampling, given
+from sansheng.errors import unknown
+from sansheng.model import Known, Sampling, given
 from sansheng.paths import Path, log_noise
-from sansheng.samplers import SAMPLERS, Denoise
+from sansheng.samplers import SAMPLERS, Denoise, evaluations, resampled
 from sansheng.space import Space
 
 SYMBOL_SCALE = 3.0
+FILLING = "ancestral"
+"""The sampler of what is not known, each of whose steps is taken `ROUNDS` times."""
+FILLING_STEPS = 32
+ROUNDS = 4
 
 
 class Coordinates(nn.Module):
@@ -136,17 +141,70 @@ def draw(
     times: Tensor,
     scale: float,
     generator: torch.Generator,
+    weak: Denoiser | NoisePredictor | None = None,
+    known: Known | None = None,
 ) -> Float[Tensor, "B C *P"]:
-    """`n` hardened samples by `sampler` over `times`, with classifier-free guidance at `scale`."""
-    device = denoiser.coordinates.centre.device
+    """`n` hardened samples by `sampler` over `times`, guided at `scale`, agreeing with what is `known`."""
+    device, path = denoiser.coordinates.centre.device, denoiser.path
     z = torch.randn((n, *denoiser.space.shape), generator=generator, device=device)
-    start = denoiser.path.sigma(times[0]) * z
-    u = SAMPLERS[sampler](_guided(denoiser, condition, scale), denoiser.path, start, times.to(device), generator)
-    return denoiser.space.harden(denoiser.coordinates.restore(u))
+    x, times, how = path.sigma(times[0]) * z, times.to(device), SAMPLERS[sampler]
+    denoise = _guided(denoiser, condition, scale, weak)
+    if known is None:
+        u = how(denoise, path, x, times, generator)
+        return denoiser.space.harden(denoiser.coordinates.restore(u))
+    told = denoiser.coordinates.embed(known.x)
+    x = x + path.alpha(times[0]) * known.keep(told)
+    how = resampled(ROUNDS) if sampler == FILLING else how
+    u = how(guidance.known_values(denoise, path, told, known.keep), path, x, times, generator)
+    drawn = denoiser.space.harden(denoiser.coordinates.restore(u))
+    return drawn if known.mask is None else torch.where(known.mask, known.x, drawn)
 
 
-def _guided(denoiser: Denoiser | NoisePredictor, condition: Tensor | None, scale: float) -> Denoise:
+def sample_denoiser(
+    denoiser: Denoiser | NoisePredictor,
+    n: int,
+    condition: Tensor | None,
+    settings: Sampling,
+    default: tuple[str, int],
+    generator: torch.Generator,
+) -> Tensor:
+    """What diffusion and flow do to draw; default: (sampler, steps). Raises ValueError for settings there are not."""
+    check_sampler(settings)
+    sampler, steps = choice(settings, default)
+    weak = getattr(settings.weak, "denoiser", None)
+    if settings.weak is not None and (weak is None or type(weak.path) is not type(denoiser.path)):
+        raise ValueError("a weak model to be guided by is of the same family and path")
+    times = denoiser.path.times(steps)
+    how = {"sampler": sampler, "times": times, "scale": settings.guidance, "generator": generator}
+    return draw(denoiser, n, condition=condition, weak=weak, known=settings.known, **how)
+
+
+def choice(settings: Sampling, default: tuple[str, int]) -> tuple[str, int]:
+    """(sampler, steps): what was asked for, else what fills gaps well where there are gaps, else the default."""
+    if settings.known is not None:
+        return settings.sampler or FILLING, settings.steps or FILLING_STEPS
+    return settings.sampler or default[0], settings.steps or default[1]
+
+
+def count_evaluations(settings: Sampling, default: tuple[str, int], conditional: bool) -> int:
+    """Network evaluations a sample costs."""
+    sampler, steps = choice(settings, default)
+    guided = 2 if settings.guidance != 1 and (conditional or settings.weak is not None) else 1
+    rounds = ROUNDS if settings.known is not None and sampler == FILLING else 1
+    return guided * rounds * evaluations(sampler, steps)
+
+
+def _guided(
+    denoiser: Denoiser | NoisePredictor,
+    condition: Tensor | None,
+    scale: float,
+    weak: Denoiser | NoisePredictor | None,
+) -> Denoise:
     kept, dropped = given(condition), None
+    if weak is not None:
+        return guidance.autoguidance(
+            lambda u_t, t: denoiser(u_t, t, kept), _translated(weak, denoiser.coordinates, kept), scale
+        )
     if condition is not None:
         dropped = given(condition, torch.zeros(len(condition), dtype=torch.bool, device=condition.device))
     return guidance.classifier_free(
@@ -154,6 +212,14 @@ def _guided(denoiser: Denoiser | NoisePredictor, condition: Tensor | None, scale
         lambda u_t, t: denoiser(u_t, t, dropped),
         1.0 if condition is None else scale,
     )
+
+
+def _translated(weak: Denoiser | NoisePredictor, coordinates: Coordinates, condition: Tensor | None) -> Denoise:
+    """The other denoiser; both were measured on the same data, so their coordinates must agree."""
+    ours, theirs = coordinates, weak.coordinates
+    if ours.gain.shape != theirs.gain.shape or not torch.allclose(ours.gain, theirs.gain, rtol=0.05):
+        raise ValueError("a weak model to be guided by is trained on the same data")
+    return lambda u_t, t: weak(u_t, t, condition)
 
 
 def _broadcast(value: Tensor, like: Tensor) -> Tensor:
@@ -170,8 +236,6 @@ def stratified_normal(n: int, generator: torch.Generator, device: torch.device) 
 
 def check_sampler(settings: Sampling) -> None:
     """Raise ValueError for a sampler or a number of steps that does not exist."""
-    from sansheng.errors import unknown
-
     if settings.sampler is not None and settings.sampler not in SAMPLERS:
         raise unknown("sampler", settings.sampler, SAMPLERS)
     if settings.steps is not None and settings.steps < 1:

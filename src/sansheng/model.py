@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import ClassVar, Protocol, runtime_checkable
 
 import torch
-from jaxtyping import Float
+import torch.nn.functional as F
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from sansheng.space import Space
@@ -52,6 +53,37 @@ class Turn:
     stop: float = 1.0
 
 
+@dataclass(frozen=True, eq=False)
+class Known:
+    """What is known of each example to be drawn: the part `keep` of ``x: (n, C, *P)``.
+
+    keep: a linear projection, alike for all examples or with a row for each: a mask that sets the rest to zero, or the
+    means over blocks of positions (`known_cells`, `known_means`).
+    """
+
+    x: Float[Tensor, "B C *P"]
+    keep: Callable[[Tensor], Tensor]
+    mask: Bool[Tensor, "B C *P"] | None = None
+    """Where the part is single channels: which."""
+
+
+def known_cells(x: Float[Tensor, "B C *P"], mask: Bool[Tensor, "B C *P"]) -> Known:
+    """x is known where `mask` is True: gaps are filled."""
+    return Known(x, lambda value: value * mask, mask)
+
+
+def known_means(x: Float[Tensor, "B C *P"], factor: int) -> Known:
+    """The means over blocks of `factor` positions a side are known: small pictures are enlarged.
+
+    Raises ValueError for sides that `factor` does not divide.
+    """
+    axes = x.ndim - 2
+    if axes not in (1, 2) or any(side % factor for side in x.shape[2:]):
+        raise ValueError(f"blocks of {factor} do not divide positions of {' x '.join(map(str, x.shape[2:]))}")
+    pool = (F.avg_pool1d, F.avg_pool2d)[axes - 1]
+    return Known(x, lambda value: F.interpolate(pool(value, factor), scale_factor=factor))
+
+
 @dataclass(frozen=True)
 class Sampling:
     """How to draw. None means the family's own default. A family that has no such choice refuses it."""
@@ -59,7 +91,12 @@ class Sampling:
     steps: int | None = None
     sampler: str | None = None
     guidance: float = 1.0
-    """Classifier-free guidance scale w in D(∅) + w (D(c) − D(∅)); 1 is the conditional model as trained."""
+    """Guidance scale w in D_0 + w (D − D_0); 1 is the model as trained. D_0 is the model without its condition, or
+    `weak`."""
+    weak: GenerativeModel | None = None
+    """A worse model of the same data, of the same family, to be guided away from."""
+    known: Known | None = None
+    """What is known already; only the rest is drawn."""
 
 
 DEFAULT_SAMPLING = Sampling()
@@ -75,6 +112,13 @@ class GenerativeModel(nn.Module, ABC):
     condition_space: Space | None
     quick_sampler: ClassVar[str | None] = None
     """Of a family that draws in steps, the sampler that makes the most of a few, at one evaluation a step."""
+    slow_likelihood: ClassVar[bool] = False
+    """Whether a likelihood costs as much as hundreds of evaluations."""
+
+    @property
+    def has_likelihood(self) -> bool:
+        """Whether it bounds the likelihood of data in its space."""
+        return isinstance(self, HasLikelihood)
 
     @abstractmethod
     def turns(self) -> dict[str, Turn]:
@@ -110,7 +154,7 @@ class GenerativeModel(nn.Module, ABC):
 
 @runtime_checkable
 class HasLikelihood(Protocol):
-    """A family that bounds the likelihood of data."""
+    """A family that bounds the likelihood of data, of some spaces at least: see `GenerativeModel.has_likelihood`."""
 
     def log_likelihood(self, batch: Batch, *, samples: int, generator: torch.Generator) -> Tensor:
         """A lower bound on log p(x | condition) of each example, ``(B,)`` [nats]."""
@@ -146,5 +190,7 @@ def refuse_steps(settings: Sampling, family: str) -> None:
     for name in ("steps", "sampler"):
         if getattr(settings, name) is not None:
             raise ValueError(f"a {family} draws in one evaluation: --{name} is for diffusion and flow")
-    if settings.guidance != 1:
+    if settings.guidance != 1 or settings.weak is not None:
         raise ValueError(f"--guidance is for diffusion and flow, not for a {family}")
+    if settings.known is not None:
+        raise ValueError(f"a {family} cannot fill gaps: that is for diffusion and flow")

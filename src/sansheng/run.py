@@ -5,6 +5,7 @@ The one constraint: a run's folder and the data are all that `load`, `resume` an
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from sansheng import checkpoint, devices
 from sansheng import folder as files
 from sansheng.budget import Budget, Clock
 from sansheng.card import model_card
-from sansheng.codecs.base import Codec, Records
+from sansheng.codecs.base import Codec, Quantised, Records
 from sansheng.data import Batches, Data, open_data
 from sansheng.errors import DataError
 from sansheng.events import Event, Observer, ignore
@@ -30,13 +31,14 @@ from sansheng.plan import Source, parse_budget, plan, telling
 from sansheng.recipe import Recipe, build, count_parameters
 from sansheng.score import Extractor, Scorer, fit_scorer
 from sansheng.session import Interrupted, Session, TrainingFailed
-from sansheng.space import Space
 
 __all__ = ["Interrupted", "Run", "TrainingFailed", "load", "resume", "train"]
 
 CHUNK = 2000
 """Examples drawn at a time, each chunk from a generator of its own."""
 PREVIEWED = 64
+BOUNDED, SLOW = 500, 100
+"""Held-out examples whose likelihood is measured, at most; and where it is slow."""
 MEASURED = 20_000
 """Examples a model may look at before it is trained, at most."""
 
@@ -115,16 +117,24 @@ class Run:
         return self.conditions[torch.from_numpy(rows)]
 
     def log_likelihood(self, records: Records, *, samples: int = 50, seed: int = 0) -> np.ndarray:
-        """A lower bound on log p of each record in encoded form, ``(N,)`` [nats], where the family has one."""
-        if not isinstance(self.model, HasLikelihood):
-            raise ValueError(f"a {self.recipe.family} has no likelihood bound")
+        """A lower bound on log p of each record in encoded form, ``(N,)`` [nats], where the family has one.
+
+        Of pixels it is the probability of their levels, bounded by the density of levels blurred evenly (Theis 2016).
+        """
+        if not (self.model.has_likelihood and isinstance(self.model, HasLikelihood)):
+            raise ValueError(f"a {self.recipe.family} has no likelihood bound of these data")
+        density = getattr(self.model, "observed", self.model.space) is self.model.space and not self.model.space.binary
+        level = self.codec.level if isinstance(self.codec, Quantised) and density else None
         encoded = self.codec.encode(records)
         generator = torch.Generator(self.device).manual_seed(derive_seed(seed, "likelihood"))
         bounds = []
         for first in range(0, len(encoded), 100):
             some = encoded.rows(slice(first, first + 100)).to(self.device)
-            batch = Batch(some.x, some.condition)
-            bounds.append(self.model.log_likelihood(batch, samples=samples, generator=generator).cpu())
+            x = some.x
+            if level is not None:
+                x = x + level * (torch.rand(x.shape, generator=generator, device=x.device) - 0.5)
+            bound = self.model.log_likelihood(Batch(x, some.condition), samples=samples, generator=generator).cpu()
+            bounds.append(bound if level is None else bound + self.model.space.size * math.log(level))
         return torch.cat(bounds).numpy()
 
     # -- scores --------------------------------------------------------------------------------------------
@@ -157,10 +167,9 @@ class Run:
         A model with another likelihood than the data's own (the survey's Bernoulli) has a bound like no other's.
         """
         scores = scorer.score(records, np.random.default_rng([seed, 2]))
-        measured_in = getattr(self.model, "observed", self.model.space)
-        alike = isinstance(measured_in, Space) and measured_in.slots == self.codec.space.slots
-        if isinstance(self.model, HasLikelihood) and alike:
-            held_out = scorer.data.test_records.take(np.arange(min(500, len(scorer.data.test_records))))
+        if self.model.has_likelihood and self.model.space.slots == self.codec.space.slots:
+            most = SLOW if self.model.slow_likelihood else BOUNDED
+            held_out = scorer.data.test_records.take(np.arange(min(most, len(scorer.data.test_records))))
             scores["bound"] = scorer.bound(self.log_likelihood(held_out, seed=seed))
         return scores
 

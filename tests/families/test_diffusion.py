@@ -10,7 +10,7 @@ from sansheng.budget import Budget, Clock
 from sansheng.denoiser import Denoiser, NoisePredictor
 from sansheng.families.diffusion import Diffusion
 from sansheng.loop import State, train
-from sansheng.model import Batch, Sampling
+from sansheng.model import Batch, Sampling, known_cells
 from sansheng.networks.mlp import ResidualMLP
 from sansheng.paths import PATHS, Cosine
 from sansheng.samplers import SAMPLERS
@@ -188,3 +188,49 @@ def test_diffusion_learns_which_symbol_goes_with_which_condition():
     x = state.average.sample(4000, condition=condition, generator=gen())
     torch.testing.assert_close(x[::2].mean(0), torch.tensor([0.8, 0.2, 0.0]), atol=0.05, rtol=0)
     torch.testing.assert_close(x[1::2].mean(0), torch.tensor([0.0, 0.0, 1.0]), atol=0.03, rtol=0)
+
+
+@ALL_PATHS
+def test_its_likelihood_of_gaussian_data_is_their_density(path):
+    """Without a network the flow is that of the measured Gaussian, in the units of the data."""
+    model = silent(path)
+    x = MEAN + STD * torch.randn(300, 2, generator=gen(2))
+    found = model.log_likelihood(Batch(x), samples=1, generator=gen())
+    torch.testing.assert_close(found, torch.distributions.Normal(MEAN, STD).log_prob(x).sum(1), atol=0.06, rtol=0)
+
+
+def test_only_numbers_have_a_likelihood():
+    mixed = Space((Real(1), Category(2)))
+    model = Diffusion(mixed, Denoiser(mixed, Silent(), Cosine()))
+    assert silent().has_likelihood
+    assert not model.has_likelihood
+    with pytest.raises(ValueError, match="numbers alone"):
+        model.log_likelihood(Batch(torch.zeros(2, 3)), samples=1, generator=gen())
+
+
+def test_known_values_come_back_and_the_rest_is_drawn_given_them():
+    """Of a measured Gaussian of independent numbers what is known changes nothing else."""
+    model, n = silent(), 2000
+    x, mask = torch.tensor([[9.0, 0.0]]).expand(n, 2), torch.tensor([[True, False]]).expand(n, 2)
+    drawn = model.sample(n, settings=Sampling(known=known_cells(x, mask)), generator=gen())
+    assert (drawn[:, 0] == 9).all()
+    assert drawn[:, 1].mean().item() == pytest.approx(MEAN[1].item(), abs=0.02)
+    assert drawn[:, 1].std().item() == pytest.approx(STD[1].item(), rel=0.1)
+
+
+def test_a_weak_model_must_be_of_the_same_kind():
+    with pytest.raises(ValueError, match="same family and path"):
+        silent().sample(2, settings=Sampling(guidance=2.0, weak=silent(PATHS["vp"]())), generator=gen())
+    other = silent()
+    other.measure(10 * data())
+    with pytest.raises(ValueError, match="same data"):
+        silent().sample(2, settings=Sampling(guidance=2.0, weak=other), generator=gen())
+
+
+def test_a_weak_model_is_asked_as_often_as_the_good_one():
+    good, weak = silent(), silent()
+    settings = Sampling(steps=5, sampler="euler", guidance=1.5, weak=weak)
+    good.sample(2, settings=settings, generator=gen())
+    counts = [len(model.denoiser.network.asked) for model in (good, weak)]
+    assert counts == [5, 5]
+    assert good.evaluations(settings) == 10

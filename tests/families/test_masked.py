@@ -10,7 +10,7 @@ from torch import nn
 from sansheng.budget import Budget, Clock
 from sansheng.families.masked import MaskedDiffusion
 from sansheng.loop import State, train
-from sansheng.model import Batch, Sampling
+from sansheng.model import Batch, Sampling, known_cells, known_means
 from sansheng.networks.line import LineDenoiser
 from sansheng.space import Category, Real, Space
 
@@ -160,3 +160,22 @@ def test_it_learns_what_stands_together():
     assert 0.35 < drawn[:, 0].mean().item() < 0.65
     bound = state.average.log_likelihood(Batch(x), samples=20, generator=gen()).mean().item()
     assert bound == pytest.approx(-math.log(2), abs=0.2)
+
+
+def test_known_symbols_stay_and_the_rest_follows_them():
+    """p(second | first = 1) of the joint distribution, which the exact network has."""
+    model, n = MaskedDiffusion(PAIR, Exact()), 4000
+    x = torch.zeros(n, 2, 2)
+    x[:, 1, 0] = 1.0
+    mask = torch.zeros(n, 2, 2, dtype=torch.bool)
+    mask[:, :, 0] = True
+    drawn = model.sample(n, settings=Sampling(known=known_cells(x, mask)), generator=gen())
+    assert torch.equal(drawn[:, :, 0], x[:, :, 0])
+    expected = (JOINT[1, 1] / JOINT[1].sum()).item()
+    assert drawn[:, 1, 1].mean().item() == pytest.approx(expected, abs=4 * (0.25 / n) ** 0.5)
+
+
+def test_means_of_symbols_cannot_be_known():
+    model = MaskedDiffusion(PAIR, Exact())
+    with pytest.raises(ValueError, match="no means"):
+        model.sample(2, settings=Sampling(known=known_means(torch.zeros(2, 2, 2), 2)), generator=gen())

@@ -120,6 +120,13 @@ def _on_host(index: slice | Tensor) -> slice | np.ndarray:
 
 
 @runtime_checkable
+class Quantised(Protocol):
+    """A codec of numbers that come in even steps of `level`, as pixels do: their likelihood is that of the steps."""
+
+    level: float
+
+
+@runtime_checkable
 class Codec(Protocol):
     """A person's records to tensors and back. `kind` names it on the command line and in `codec.json`."""
 

@@ -107,6 +107,7 @@ class ImageCodec:
     """Grey or RGB images of one size; x/127.5 − 1 is what is modelled."""
 
     kind = "image"
+    level = 2 / 255
 
     def __init__(self, shape: tuple[int, int, int], conditions: Conditions, description: list[tuple[str, str]]) -> None:
         """shape: (H, W, C) of every image. description: what `fit` understood, as (name, text) lines."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from sansheng.denoiser import Denoiser, NoisePredictor, check_sampler, draw, stratified_normal
+from sansheng.denoiser import Denoiser, NoisePredictor, count_evaluations, sample_denoiser, stratified_normal
+from sansheng.likelihood import can_measure, measure_likelihood
 from sansheng.model import DEFAULT_SAMPLING, Batch, GenerativeModel, Sampling, Turn, given
-from sansheng.samplers import evaluations
 from sansheng.space import Space
 
 
@@ -19,6 +19,7 @@ class Diffusion(GenerativeModel):
     """
 
     quick_sampler = "dpmpp_2m"
+    slow_likelihood = True
 
     def __init__(
         self,
@@ -65,6 +66,16 @@ class Diffusion(GenerativeModel):
             return torch.randint(1, self.levels + 1, (n,), generator=generator, device=device) / self.levels
         return self.denoiser.path.time(self.noise_mean + self.noise_std * stratified_normal(n, generator, device))
 
+    @property
+    def has_likelihood(self) -> bool:
+        """Numbers alone have one."""
+        return can_measure(self.space)
+
+    @torch.no_grad()
+    def log_likelihood(self, batch: Batch, *, samples: int, generator: torch.Generator) -> Tensor:
+        """log p(x | condition) of each example along the probability flow, ``(B,)`` [nats], exact but for its noise."""
+        return measure_likelihood(self.denoiser, batch, generator)
+
     @torch.no_grad()
     def sample(
         self,
@@ -74,18 +85,8 @@ class Diffusion(GenerativeModel):
         settings: Sampling = DEFAULT_SAMPLING,
         generator: torch.Generator,
     ) -> Tensor:
-        check_sampler(settings)
-        times = self.denoiser.path.times(settings.steps or self.steps)
-        return draw(
-            self.denoiser,
-            n,
-            condition=condition,
-            sampler=settings.sampler or self.sampler,
-            times=times,
-            scale=settings.guidance,
-            generator=generator,
-        )
+        default = (self.sampler, self.steps)
+        return sample_denoiser(self.denoiser, n, condition, settings, default, generator)
 
     def evaluations(self, settings: Sampling = DEFAULT_SAMPLING) -> int:
-        guided = 2 if settings.guidance != 1 and self.condition_space is not None else 1
-        return guided * evaluations(settings.sampler or self.sampler, settings.steps or self.steps)
+        return count_evaluations(settings, (self.sampler, self.steps), self.condition_space is not None)

@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from sansheng.model import DEFAULT_SAMPLING, Batch, GenerativeModel, Sampling, Turn, given
+from sansheng.model import DEFAULT_SAMPLING, Batch, GenerativeModel, Known, Sampling, Turn, given
 from sansheng.space import Space
 
 
@@ -86,6 +86,11 @@ class MaskedDiffusion(GenerativeModel):
         return mask.unflatten(1, (len(self.space.slots), *self.space.positions)).index_select(1, self._slot)
 
     @cached_property
+    def _first(self) -> Tensor:
+        """The first channel of each slot."""
+        return torch.tensor(self.space.offsets).to(next(self.parameters()).device)
+
+    @cached_property
     def _slot(self) -> Tensor:
         widths = torch.tensor([slot.width for slot in self.space.slots])
         return torch.arange(len(widths)).repeat_interleave(widths).to(next(self.parameters()).device)
@@ -102,13 +107,15 @@ class MaskedDiffusion(GenerativeModel):
         steps = self._steps(settings)
         device = next(self.parameters()).device
         x = torch.zeros(n, *self.space.shape, device=device)
-        ranks = self._ranks(n, generator, device)
+        ranks, shown = self._ranks(n, generator, device), torch.zeros((), dtype=torch.bool, device=device)
+        if settings.known is not None:
+            x, ranks, shown = self._tell(settings.known, ranks)
         known, dropped = given(condition), None
         if condition is not None and settings.guidance != 1:
             dropped = given(condition, torch.zeros(len(condition), dtype=torch.bool, device=device))
         for step in range(steps):
             first, last = (self.space.size * i // steps for i in (step, step + 1))
-            mask = ranks >= first
+            mask = (ranks >= first) & ~shown
             logits = self._logits(x, mask, known)
             if dropped is not None:
                 without = self._logits(x, mask, dropped)
@@ -116,6 +123,13 @@ class MaskedDiffusion(GenerativeModel):
             drawn = self.space.sample(logits / self.temperature, generator=generator)
             x = torch.where(self._channels(mask & (ranks < last)), drawn, x)
         return x
+
+    def _tell(self, known: Known, ranks: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """What is shown at first, the order with it before all else, and where it is. Whole symbols must be known."""
+        if known.mask is None:
+            raise ValueError("of symbols single ones can be known, and no means")
+        shown = known.mask.flatten(2)[:, self._first].reshape(len(ranks), -1)
+        return known.x * known.mask, (ranks - self.space.size * shown).argsort(1).argsort(1), shown
 
     def evaluations(self, settings: Sampling = DEFAULT_SAMPLING) -> int:
         guided = 2 if settings.guidance != 1 and self.condition_space is not None else 1
