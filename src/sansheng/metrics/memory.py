@@ -39,8 +39,8 @@ class ClosestPairs:
 
         Ordered by the ratio of the two distances, then by the distance to training; fewer if there are fewer fakes.
         """
-        ratio = self.to_train / np.maximum(self.to_held_out, np.finfo(float).tiny)
-        ratio[(self.to_train == 0) & (self.to_held_out == 0)] = 1.0
+        ratio = np.where(self.to_train > 0, np.inf, 1.0)  # where a held-out row is met exactly
+        np.divide(self.to_train, self.to_held_out, out=ratio, where=self.to_held_out > 0)
         return np.lexsort((self.to_train, ratio))[: max(0, count)]
 
 
