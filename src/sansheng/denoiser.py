@@ -7,6 +7,8 @@ constraint: everything happens in the coordinates u = (x − μ) · g, measured 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -143,12 +145,13 @@ def draw(
     generator: torch.Generator,
     weak: Denoiser | NoisePredictor | None = None,
     known: Known | None = None,
+    watch: Callable[[Tensor], None] | None = None,
 ) -> Float[Tensor, "B C *P"]:
     """`n` hardened samples by `sampler` over `times`, guided at `scale`, agreeing with what is `known`."""
     device, path = denoiser.coordinates.centre.device, denoiser.path
     z = torch.randn((n, *denoiser.space.shape), generator=generator, device=device)
     x, times, how = path.sigma(times[0]) * z, times.to(device), SAMPLERS[sampler]
-    denoise = _guided(denoiser, condition, scale, weak)
+    denoise = _watched(_guided(denoiser, condition, scale, weak), denoiser, watch)
     if known is None:
         u = how(denoise, path, x, times, generator)
         return denoiser.space.harden(denoiser.coordinates.restore(u))
@@ -176,7 +179,7 @@ def sample_denoiser(
         raise ValueError("a weak model to be guided by is of the same family and path")
     times = denoiser.path.times(steps)
     how = {"sampler": sampler, "times": times, "scale": settings.guidance, "generator": generator}
-    return draw(denoiser, n, condition=condition, weak=weak, known=settings.known, **how)
+    return draw(denoiser, n, condition=condition, weak=weak, known=settings.known, watch=settings.watch, **how)
 
 
 def choice(settings: Sampling, default: tuple[str, int]) -> tuple[str, int]:
@@ -212,6 +215,19 @@ def _guided(
         lambda u_t, t: denoiser(u_t, t, dropped),
         1.0 if condition is None else scale,
     )
+
+
+def _watched(denoise: Denoise, denoiser: Denoiser | NoisePredictor, watch: Callable[[Tensor], None] | None) -> Denoise:
+    """The same, telling `watch` what it finds."""
+    if watch is None:
+        return denoise
+
+    def watched(u_t: Tensor, t: Tensor) -> Tensor:
+        mean = denoise(u_t, t)
+        watch(denoiser.space.harden(denoiser.coordinates.restore(mean.detach())))
+        return mean
+
+    return watched
 
 
 def _translated(weak: Denoiser | NoisePredictor, coordinates: Coordinates, condition: Tensor | None) -> Denoise:

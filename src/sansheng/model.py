@@ -97,6 +97,8 @@ class Sampling:
     """A worse model of the same data, of the same family, to be guided away from."""
     known: Known | None = None
     """What is known already; only the rest is drawn."""
+    watch: Callable[[Tensor], None] | None = None
+    """Told E[x | x_t], hardened, at every evaluation, by families that draw in steps."""
 
 
 DEFAULT_SAMPLING = Sampling()

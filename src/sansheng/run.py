@@ -67,9 +67,10 @@ class Run:
         steps: int | None = None,
         sampler: str | None = None,
         guidance: float = 1.0,
+        weak: Run | None = None,
     ) -> Any:
         """Draw `n` examples: a list of PIL images or strings, a DataFrame, an array. Arguments as in `draw`."""
-        records = self.draw(n, seed=seed, where=where, steps=steps, sampler=sampler, guidance=guidance)
+        records = self.draw(n, seed=seed, where=where, steps=steps, sampler=sampler, guidance=guidance, weak=weak)
         return self.codec.present(records)
 
     def draw(
@@ -81,16 +82,19 @@ class Run:
         steps: int | None = None,
         sampler: str | None = None,
         guidance: float = 1.0,
+        weak: Run | None = None,
     ) -> Records:
         """Draw `n` (>= 1) examples as records.
 
         where: values of what the model is conditioned on, such as ``{"label": 3}``; without it conditions are drawn
         from the training data. steps, sampler, guidance: for diffusion and flow (`samplers.SAMPLERS`); a guidance
-        scale of 1 is the model as trained. The same seed draws the same examples on the same machine.
+        scale of 1 is the model as trained. weak: a smaller or less trained run of the same data and family that
+        guidance leads away from (Karras 2024), in place of the model without its condition. The same seed draws the
+        same examples on the same machine.
         """
         if n < 1:
             raise ValueError(f"draw at least one example, not {n}")
-        settings = Sampling(steps, sampler, guidance)
+        settings = Sampling(steps, sampler, guidance, weak=None if weak is None else weak.model)
         condition = self.condition_rows(n, where or {}, seed)
         pieces = []
         for first in range(0, n, CHUNK):

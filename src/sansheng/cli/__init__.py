@@ -15,6 +15,7 @@ from pathlib import Path
 
 from cyclopts.exceptions import CycloptsError, MissingArgumentError, UnknownOptionError, UnusedCliTokensError
 
+from sansheng.cli import filling as _filling  # noqa: F401  (its commands)
 from sansheng.cli import latent as _latent  # noqa: F401  (its commands)
 from sansheng.cli.commands import app
 

@@ -138,6 +138,7 @@ def sample(
         list[str] | None, option("The value of a condition; may come several times.", metavar="NAME=VALUE")
     ] = None,
     guidance: Annotated[float, option("Above 1, samples fit their condition better and vary less.")] = 1.0,
+    weak: Annotated[str | None, option("A smaller or less trained run for guidance to lead away from.")] = None,
     device: Device = "auto",
     force: Force = False,
     quiet: Quiet = False,
@@ -158,7 +159,7 @@ def sample(
     with reporter(quiet) as observe:
         trained = load(run, device=device)
         choices: dict[str, Any] = {"seed": seed, "where": given, "steps": steps, "sampler": sampler}
-        choices["guidance"] = guidance
+        choices |= {"guidance": guidance, "weak": None if weak is None else load(weak, device=device)}
         target = samples.target(trained, out, choices)
         refuse_overwriting(target, force)
         observe(Event("phase", f"drawing {n:,} samples"))

@@ -1,0 +1,122 @@
+"""The commands that draw what is missing, and that show how drawing goes.
+
+The one constraint: importing this file imports neither torch nor numpy.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+from sansheng.cli.commands import app, reporter
+from sansheng.cli.latent import Target
+from sansheng.cli.options import Device, Force, Quiet, RunPath, Seed, Source, option, refuse_overwriting
+from sansheng.events import Event
+
+Draws = Annotated[int, option("How often each example is drawn; its draws stand in a row.")]
+Steps = Annotated[int | None, option("Steps of drawing.")]
+
+
+@app.command(sort_key=11)
+def fill(
+    run: RunPath, data: Source, /, *,
+    hole: Annotated[str | None, option("Which rows and columns are drawn anew.", metavar="R:R,C:C")] = None,
+    gap: Annotated[str, option("In lines, the character that stands for one to be found.")] = "_",
+    n: Annotated[int, option("How many examples, from the first on.")] = 8,
+    draws: Draws = 1, seed: Seed = 0, steps: Steps = None, out: Target = None, device: Device = "auto",
+    force: Force = False, quiet: Quiet = False,
+) -> None:  # fmt: skip
+    """Draw what is missing: a hole in pictures, gaps in lines. For diffusion and flow.
+
+    For example:
+
+        sansheng fill runs/digits-flow-1 digits --hole 4:8,0:8 --draws 4 --out lower_halves.png
+        sansheng fill runs/names-diffusion-1 unfinished.txt --gap _ --draws 3
+    """
+
+    def act(module: Any, trained: Any, records: Any) -> Any:
+        import numpy as np
+
+        some = records.take(np.arange(min(n, len(records))))
+        if hole is not None:
+            return module.fill_hole(trained, some, module.parse_hole(hole), module.Drawing(draws, seed, steps))
+        if isinstance(some.values, list):
+            return module.fill_lines(trained, some.values, gap=gap, how=module.Drawing(draws, seed, steps))
+        raise ValueError("say with --hole what of these data is to be drawn anew, such as --hole 4:8,0:8")
+
+    _write(run, data, out, device, force, quiet, act)
+
+
+@app.command(sort_key=12)
+def enlarge(
+    run: RunPath, data: Source, /, *,
+    n: Annotated[int, option("How many pictures, from the first on.")] = 8,
+    draws: Draws = 1, seed: Seed = 0, steps: Steps = None, out: Target = None, device: Device = "auto",
+    force: Force = False, quiet: Quiet = False,
+) -> None:  # fmt: skip
+    """Enlarge small pictures to the size a model was trained on, keeping their means. For diffusion and flow.
+
+    For example:
+
+        sansheng enlarge runs/faces-flow-1 thumbnails/ --draws 4 --out faces.png
+    """
+
+    def act(module: Any, trained: Any, records: Any) -> Any:
+        import numpy as np
+
+        some = records.take(np.arange(min(n, len(records))))
+        return module.enlarge(trained, some, module.Drawing(draws, seed, steps))
+
+    _write(run, data, out, device, force, quiet, act)
+
+
+@app.command(sort_key=13)
+def animate(
+    run: RunPath, /, *,
+    out: Annotated[str, option("A .gif or .webp file.", metavar="PATH")],
+    training: Annotated[bool, option("What was drawn during training, instead of noise on its way to data.")] = False,
+    seed: Seed = 0, steps: Steps = None, device: Device = "auto", force: Force = False, quiet: Quiet = False,
+) -> None:  # fmt: skip
+    """Make a moving picture of noise becoming data, or of what a model drew while it learnt.
+
+    For example:
+
+        sansheng animate runs/digits-flow-1 --out denoising.gif
+        sansheng animate runs/digits-gan-1 --training --out training.webp
+    """
+    refuse_overwriting(out, force)
+    from sansheng import animate as moving
+    from sansheng.run import load
+
+    with reporter(quiet) as observe:
+        trained = load(run, device=device)
+        observe(Event("phase", "drawing"))
+        if training:
+            path = moving.animate_training(trained, out)
+        else:
+            path = moving.animate_sampling(trained, out, seed=seed, steps=steps)
+    print(path)
+
+
+def _write(run: str, data: str, out: str | None, device: str, force: bool, quiet: bool, act: Any) -> None:
+    """Read, draw and write, as `sample` writes."""
+    refuse_overwriting(out, force)
+    from sansheng import filling
+    from sansheng.cli import samples
+    from sansheng.data import read_records
+    from sansheng.run import load
+
+    with reporter(quiet) as observe:
+        trained = load(run, device=device)
+        observe(Event("phase", f"reading {data}"))
+        records = read_records(data, trained.codec.kind, alpha=trained.recipe.data.alpha)
+        observe(Event("phase", "drawing"))
+        made = act(filling, trained, records)
+        target = Path(out).expanduser() if out is not None else None
+        if target is None and samples.text(trained.codec, made) is None:
+            target = trained.path / "filled"
+            refuse_overwriting(target, force)
+        if target is not None:
+            samples.write(trained.codec, made, target)
+    print(target) if target is not None else sys.stdout.write(samples.text(trained.codec, made) or "")

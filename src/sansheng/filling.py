@@ -1,0 +1,116 @@
+"""Draw what is missing of a person's records, given what is there: holes in pictures, gaps in lines, small pictures.
+
+The one constraint: what is known comes back as it was; only diffusion and flow, which see through noise, can do this.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sansheng.codecs.base import Records
+from sansheng.codecs.text import TextCodec
+from sansheng.loop import derive_seed
+from sansheng.model import Known, Sampling, known_cells, known_means
+from sansheng.run import Run
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """How to draw what is missing: `draws` of each record, in a row; the rest as for `Run.draw`."""
+
+    draws: int = 1
+    seed: int = 0
+    steps: int | None = None
+    sampler: str | None = None
+    guidance: float = 1.0
+
+
+ONCE = Drawing()
+CHUNK = 100
+GAP = "_"
+"""Stands for a character to be found."""
+
+
+def fill_hole(run: Run, records: Records, hole: Sequence[slice], how: Drawing = ONCE) -> Records:
+    """Each picture (or window of a series) with the positions within `hole`, a slice an axis, drawn anew.
+
+    Raises ValueError for records without positions, a hole outside them, or a model that cannot fill.
+    """
+    space = run.codec.space
+    if len(space.positions) != len(hole) or not hole:
+        raise ValueError(f"these data have {len(space.positions)} axes of positions, and the hole {len(hole)}")
+    known = torch.ones(space.shape, dtype=torch.bool)
+    known[(slice(None), *hole)] = False
+    if known.all():
+        raise ValueError(f"the hole is outside of {' x '.join(map(str, space.positions))} positions")
+    return _draw(run, records, lambda x: known_cells(x, known.to(x.device).expand_as(x)), how)
+
+
+def fill_lines(run: Run, lines: Sequence[str], *, gap: str = GAP, how: Drawing = ONCE) -> Records:
+    """Each line with its `gap` characters replaced by drawn ones.
+
+    A line that ends in a gap may end earlier or go on. Raises ValueError for a model of anything but text, or a gap
+    that is a character of the data.
+    """
+    codec = run.codec
+    if not isinstance(codec, TextCodec):
+        raise ValueError("gaps in lines are for models of text")
+    if gap in codec.alphabet:
+        raise ValueError(f"{gap!r} is a character of the data: choose another --gap")
+    at = torch.zeros(len(lines), codec.length, dtype=torch.bool)
+    for row, line in enumerate(lines):
+        places = [i for i, character in enumerate(line[: codec.length]) if character == gap]
+        at[row, places] = True
+        if line.endswith(gap):
+            at[row, len(line) :] = True
+    records = Records([line.replace(gap, codec.alphabet[0]) for line in lines])
+    order = iter(at.repeat_interleave(how.draws, 0).split(CHUNK))
+    return _draw(run, records, lambda x: known_cells(x, ~next(order).to(x.device)[:, None].expand_as(x)), how)
+
+
+def enlarge(run: Run, records: Records, how: Drawing = ONCE) -> Records:
+    """Pictures as large as those the model was trained on, whose means over blocks are the small pictures given.
+
+    Raises ValueError unless both sides of the model's pictures are the same whole multiple of those given.
+    """
+    large, small = run.codec.space.positions, tuple(np.asarray(records.values).shape[1:-1])
+    factor = large[0] // small[0] if small and small[0] else 0
+    if factor < 2 or tuple(factor * side for side in small) != large:
+        sizes = (" x ".join(map(str, size)) for size in (small, large))
+        raise ValueError("pictures of {} cannot be enlarged to {} by a whole number".format(*sizes))
+    values = np.asarray(records.values)
+    for axis in range(1, values.ndim - 1):
+        values = values.repeat(factor, axis)
+    return _draw(run, Records(values, records.labels), lambda x: known_means(x, factor), how)
+
+
+def _draw(run: Run, records: Records, known: Callable[[Tensor], Known], how: Drawing) -> Records:
+    """`draws` of each record; known: encoded records ``(B, C, *P)`` -> `Known`."""
+    if how.draws < 1:
+        raise ValueError(f"draw at least once, not {how.draws} times")
+    repeated = records.take(np.arange(len(records)).repeat(how.draws))
+    encoded = run.codec.encode(repeated)
+    condition = encoded.condition
+    if condition is None:
+        condition = run.condition_rows(len(repeated), {}, how.seed)
+    pieces: list[Tensor] = []
+    for first in range(0, len(repeated), CHUNK):
+        x = encoded.rows(slice(first, first + CHUNK)).x.to(run.device)
+        generator = torch.Generator(run.device).manual_seed(derive_seed(how.seed, first, "fill"))
+        given = None if condition is None else condition[first : first + CHUNK].to(run.device)
+        settings = Sampling(how.steps, how.sampler, how.guidance, known=known(x))
+        pieces.append(run.model.sample(len(x), condition=given, settings=settings, generator=generator).cpu())
+    return run.codec.decode(torch.cat(pieces), condition)
+
+
+def parse_hole(text: str) -> list[slice]:
+    """``"8:20,8:20"`` -> slices; an end may be left out. Raises ValueError for other texts."""
+    try:
+        return [slice(*(int(end) if end.strip() else None for end in part.split(":", 1))) for part in text.split(",")]
+    except ValueError:
+        raise ValueError(f"--hole is a range an axis, such as 8:20,8:20 (rows, columns), not {text!r}") from None

@@ -1,0 +1,145 @@
+"""What is known comes back, the rest is drawn, and mistakes are one line; moving pictures have their frames."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from sansheng.animate import animate_sampling, animate_training
+from sansheng.cli import main
+from sansheng.codecs.base import Records
+from sansheng.errors import DataError
+from sansheng.filling import Drawing, enlarge, fill_hole, fill_lines, parse_hole
+from sansheng.run import Run, train
+
+
+@pytest.fixture(scope="module")
+def flow(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """Pictures of one grey level each, so that what is known tells the rest."""
+    levels = np.random.default_rng(0).integers(0, 256, 400, dtype=np.uint8)
+    pictures = np.repeat(levels, 16).reshape(400, 4, 4, 1)
+    out = tmp_path_factory.mktemp("filling")
+    np.savez(out / "grey.npz", images=pictures)
+    return train(out / "grey.npz", family="flow", out=out / "run", steps=250, parameters=20_000)
+
+
+@pytest.fixture(scope="module")
+def text(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """Lines of one character three times."""
+    lines = [c * 3 + d for c in "abcde" for d in "uvwxyz"] * 1
+    out = tmp_path_factory.mktemp("lines")
+    return train(lines, family="diffusion", out=out / "run", steps=400, parameters=10_000, kind="text")
+
+
+def grey(*levels: int, side: int = 4) -> Records:
+    return Records(np.array([np.full((side, side, 1), level, np.uint8) for level in levels]))
+
+
+def test_a_hole_is_filled_in_keeping_with_what_is_around_it(flow: Run) -> None:
+    made = fill_hole(flow, grey(40, 128, 220), [slice(0, 2), slice(None)], Drawing(draws=5)).values
+    assert made.shape == (15, 4, 4, 1)
+    assert (made[:, 2:] == np.repeat([40, 128, 220], 5)[:, None, None, None]).all()
+    means = made[:, :2].astype(float).mean((1, 2, 3)).reshape(3, 5)
+    np.testing.assert_allclose(means.mean(1), [40, 128, 220], atol=45)
+    assert (made[:, :2].reshape(15, -1).std(0) > 0).all()
+
+
+def test_draws_differ_and_seeds_repeat(flow: Run) -> None:
+    one, again, other = (
+        fill_hole(flow, grey(128), [slice(0, 2), slice(0, 4)], Drawing(seed=s)).values for s in (0, 0, 1)
+    )
+    assert np.array_equal(one, again)
+    assert not np.array_equal(one, other)
+
+
+def test_small_pictures_are_enlarged_and_keep_their_means(flow: Run) -> None:
+    made = enlarge(flow, grey(60, 200, side=2), Drawing(draws=2)).values.astype(float)
+    assert made.shape == (4, 4, 4, 1)
+    means = made.reshape(4, 2, 2, 2, 2, 1).mean((2, 4))
+    np.testing.assert_allclose(
+        means[:, :, :, 0], np.repeat([60, 200], 2)[:, None, None].repeat(2, 1).repeat(2, 2), atol=2
+    )
+
+
+def test_gaps_in_lines_are_filled_by_what_the_line_says(text: Run) -> None:
+    made = fill_lines(text, ["a_a_", "__c_", "ddd"], how=Drawing(draws=20)).values
+    right = [line[:3] == wanted for line, wanted in zip(made[:40], ["aaa"] * 20 + ["ccc"] * 20, strict=True)]
+    assert np.mean(right) > 0.8
+    assert made[40:] == ["ddd"] * 20
+
+
+@pytest.mark.parametrize(
+    ("hole", "says"),
+    [([slice(0, 2)], "2 axes"), ([slice(9, 12), slice(None)], "outside of 4 x 4")],
+)
+def test_holes_that_cannot_be_are_refused(flow: Run, hole: list[slice], says: str) -> None:
+    with pytest.raises(ValueError, match=says):
+        fill_hole(flow, grey(1), hole)
+
+
+def test_other_mistakes_are_refused(flow: Run, text: Run) -> None:
+    with pytest.raises(ValueError, match="3 x 3 cannot be enlarged to 4 x 4"):
+        enlarge(flow, grey(1, side=3))
+    with pytest.raises(ValueError, match="models of text"):
+        fill_lines(flow, ["a"])
+    with pytest.raises(ValueError, match="character of the data"):
+        fill_lines(text, ["a"], gap="a")
+    with pytest.raises(ValueError, match="at least once"):
+        fill_hole(flow, grey(1), [slice(0, 1), slice(0, 1)], Drawing(draws=0))
+
+
+def test_a_family_that_draws_at_once_cannot_fill(tmp_path: Path) -> None:
+    gan = train(grey(*range(60)).values, family="gan", out=tmp_path / "run", steps=2, parameters=3000, kind="image")
+    with pytest.raises(ValueError, match="cannot fill gaps"):
+        fill_hole(gan, grey(1), [slice(0, 1), slice(0, 1)])
+    with pytest.raises(ValueError, match="draws at once"):
+        animate_sampling(gan, tmp_path / "a.gif")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("8:20,4:", [slice(8, 20), slice(4, None)]), (":3", [slice(None, 3)]), ("1:-1", [slice(1, -1)])],
+)
+def test_holes_are_written_as_ranges(text: str, expected: list[slice]) -> None:
+    assert parse_hole(text) == expected
+
+
+@pytest.mark.parametrize("suffix", [".gif", ".webp"])
+def test_noise_becomes_data_frame_by_frame(flow: Run, tmp_path: Path, suffix: str) -> None:
+    with Image.open(animate_sampling(flow, tmp_path / f"a{suffix}", steps=6)) as moving:
+        assert moving.n_frames in (11, 12)  # pyright: ignore  # equal frames are one
+        moving.seek(0)
+        first = np.asarray(moving.convert("L"), dtype=float)
+        moving.seek(moving.n_frames - 1)  # pyright: ignore
+        last = np.asarray(moving.convert("L"), dtype=float)
+    assert last.std() > 1.15 * first.std()  # the mean of all data, then data
+
+
+def test_training_is_shown_from_its_previews(flow: Run, tmp_path: Path) -> None:
+    kept = len(list((flow.path / "previews").glob("*.png")))
+    with Image.open(animate_training(flow, tmp_path / "t.gif")) as moving:
+        assert 2 <= moving.n_frames <= kept  # pyright: ignore
+    with pytest.raises(ValueError, match=r"\.gif or a \.webp"):
+        animate_training(flow, tmp_path / "t.mp4")
+
+
+def test_without_previews_there_is_nothing_to_animate(text: Run, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="no pictures"):
+        animate_training(text, tmp_path / "t.gif")
+
+
+def test_commands(flow: Run, text: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    np.savez(tmp_path / "some.npz", images=grey(30, 220).values)
+    (tmp_path / "gaps.txt").write_text("a_au\n_bbv\n")
+    out = tmp_path / "filled.npz"
+    code = main(["fill", str(flow.path), str(tmp_path / "some.npz"), "--hole", "0:1,0:4", "--out", str(out), "--quiet"])
+    assert (code or 0) == 0
+    assert np.load(out)["images"].shape == (2, 4, 4, 1)
+    main(["fill", str(text.path), str(tmp_path / "gaps.txt"), "--quiet"])
+    first, second = capsys.readouterr().out.split()[-2:]
+    assert (first[0], first[2:], second[1:]) == ("a", "au", "bbv")
+    main(["animate", str(flow.path), "--out", str(tmp_path / "m.gif"), "--steps", "3", "--quiet"])
+    assert (tmp_path / "m.gif").exists()
