@@ -1,0 +1,118 @@
+"""Frechet distance, sampling speed and conditional accuracy of every family on 28 x 28 digits.
+
+Features and the classifier that names the digits are given as a Python file with ``load``, ``features`` and ``logits``
+and a file of weights, so figures compare with others measured with the same two:
+
+    python benchmarks/mnist.py mnist.npz extractor/small_cnn.py extractor/weights.safetensors --families diffusion,flow \\
+        --budget 20m --threads 2 --out runs/mnist.jsonl
+
+Every model is scored on 5,000 samples against the 60,000 training pictures; the row "real" is the test split. With
+``--condition label`` samples are asked for by label and the share named right is added; with ``--sweep`` diffusion and
+flow are scored at several numbers of evaluations too. A line of JSON is added to ``--out`` for every model.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import json
+import time
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import torch
+
+import sansheng.run as sansheng
+from sansheng.data import Data, open_data
+from sansheng.metrics.distances import frechet
+from sansheng.run import Run
+
+SAMPLES = 5000
+TIMED = 1000
+SWEEP = (("dpmpp_2m", 5), ("dpmpp_2m", 8), ("dpmpp_2m", 12), ("dpmpp_2m", 20), ("heun", 18), ("heun", 100))
+
+
+def module_from(path: Path) -> ModuleType:
+    """A Python file as a module."""
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+class Judge:
+    """The features of the training pictures, and what is asked of samples."""
+
+    def __init__(self, module: Path, weights: Path, data: Data) -> None:
+        self.module = module_from(module)
+        self.network = self.module.load(str(weights))
+        self.train = self.module.features(self.network, np.asarray(data.train_records.values)[..., 0])
+        self.test = self.module.features(self.network, np.asarray(data.test_records.values)[:SAMPLES, ..., 0])
+
+    def distance(self, images: np.ndarray) -> float:
+        return frechet(self.train, self.module.features(self.network, images[..., 0]))
+
+    def named_right(self, images: np.ndarray, labels: np.ndarray) -> float:
+        return float((self.module.logits(self.network, images[..., 0]).argmax(1) == labels).mean())
+
+
+def measure(run: Run, judge: Judge, sweep: bool) -> dict[str, Any]:
+    """Distance, speed and, of a conditional model, accuracy."""
+    records = run.draw(SAMPLES)
+    began = time.perf_counter()
+    run.draw(TIMED, seed=1)
+    result: dict[str, Any] = {"frechet": judge.distance(records.values), "seconds_1000": time.perf_counter() - began}
+    if records.labels:
+        result["named_right"] = judge.named_right(records.values, next(iter(records.labels.values())))
+    if sweep and run.model.quick_sampler is not None:
+        result["sweep"] = [sweep_point(run, judge, sampler, steps) for sampler, steps in SWEEP]
+    return result
+
+
+def sweep_point(run: Run, judge: Judge, sampler: str, steps: int) -> dict[str, Any]:
+    began = time.perf_counter()
+    images = run.draw(SAMPLES, sampler=sampler, steps=steps).values
+    seconds = (time.perf_counter() - began) * 1000 / SAMPLES
+    return {"sampler": sampler, "steps": steps, "frechet": judge.distance(images), "seconds_1000": seconds}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("data", type=Path)
+    parser.add_argument("features", type=Path)
+    parser.add_argument("weights", type=Path)
+    parser.add_argument("--families", default="vae,gan,diffusion,flow")
+    parser.add_argument("--budget", default="20m")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--parameters", type=int)
+    parser.add_argument("--condition", default="")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--sweep", action="store_true")
+    parser.add_argument("--runs", type=Path, default=Path("runs/mnist"))
+    parser.add_argument("--out", type=Path, default=Path("runs/mnist.jsonl"))
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+    data = open_data(args.data, condition=tuple(name for name in args.condition.split(",") if name))
+    judge = Judge(args.features, args.weights, data)
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+    print("real", round(frechet(judge.train, judge.test), 3), flush=True)
+    for family in args.families.split(","):
+        run = sansheng.train(
+            data, family=family, budget=args.budget, seed=args.seed, out=args.runs / family, force=True,
+            parameters=args.parameters, settings=dict(pair.split("=", 1) for pair in args.set),
+        )  # fmt: skip
+        asked = {"family": family, "budget": args.budget, "seed": args.seed, "condition": args.condition}
+        asked |= {"set": args.set, "parameters": args.parameters, "threads": args.threads}
+        result = asked | measure(run, judge, args.sweep)
+        with args.out.open("a") as file:
+            file.write(json.dumps(result) + "\n")
+        print(json.dumps(result), flush=True)
+
+
+if __name__ == "__main__":
+    main()
