@@ -1,14 +1,14 @@
 """The importance-weighted bound of VAEs on binarised digits, with 5,000 samples an example [nats].
 
-Dynamic binarisation: a grey level is the probability of a white pixel, drawn anew in every step; test pictures are drawn
-once, from a fixed seed (Burda 2015, section 5.1).
+Dynamic binarisation: a grey level is the probability of a white pixel, drawn anew in every step; test pictures are
+drawn once, from a fixed seed (Burda 2015, section 5.1).
 
     python benchmarks/bound.py mnist.npz --budget 45m --threads 2
     python benchmarks/bound.py mnist.npz --budget 45m --threads 2 --ladder
 
-All test pictures are bounded with `--few` samples and `--some` of them with `--samples` too; the mean difference on those
-is added to the mean over all. Both are averages over the same law, so the sum estimates the bound with `--samples` on
-all pictures, at a fraction of its cost; its standard error is of both parts.
+All test pictures are bounded with `--few` samples and `--some` of them with `--samples` too; the mean difference on
+those is added to the mean over all. Both are averages over the same law, so the sum estimates the bound with `--samples`
+on all pictures, at a fraction of its cost; its standard error is of both parts.
 """
 
 from __future__ import annotations

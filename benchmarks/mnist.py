@@ -3,8 +3,7 @@
 Features and the classifier that names the digits are given as a Python file with ``load``, ``features`` and ``logits``
 and a file of weights, so figures compare with others measured with the same two:
 
-    python benchmarks/mnist.py mnist.npz extractor/small_cnn.py extractor/weights.safetensors --families diffusion,flow \\
-        --budget 20m --threads 2 --out runs/mnist.jsonl
+    python benchmarks/mnist.py mnist.npz extractor/small_cnn.py extractor/weights.safetensors --budget 20m --threads 2
 
 Every model is scored on 5,000 samples against the 60,000 training pictures; the row "real" is the test split. With
 ``--condition label`` samples are asked for by label and the share named right is added; with ``--sweep`` diffusion and
