@@ -7,8 +7,8 @@ drawn once, from a fixed seed (Burda 2015, section 5.1).
     python benchmarks/bound.py mnist.npz --budget 45m --threads 2 --ladder
 
 All test pictures are bounded with `--few` samples and `--some` of them with `--samples` too; the mean difference on
-those is added to the mean over all. Both are averages over the same law, so the sum estimates the bound with `--samples`
-on all pictures, at a fraction of its cost; its standard error is of both parts.
+those is added to the mean over all. Both are averages over the same law, so the sum estimates the bound with
+`--samples` on all pictures, at a fraction of its cost; its standard error is of both parts.
 """
 
 from __future__ import annotations
