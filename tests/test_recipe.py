@@ -7,8 +7,17 @@ import torch
 from torch import nn
 
 from sansheng.budget import Budget
+from sansheng.model import Batch
 from sansheng.networks.mlp import Bounded, PlainMLP
-from sansheng.presets import DEFAULTS, SURVEY, geometry, has_preset, parse_overrides, settings_for
+from sansheng.presets import (
+    DEFAULTS,
+    SURVEY,
+    default_parameters,
+    geometry,
+    has_preset,
+    parse_overrides,
+    settings_for,
+)
 from sansheng.recipe import DataReference, Recipe, build, count_parameters, resolve
 from sansheng.space import Category, Real, Space
 
@@ -76,6 +85,8 @@ def test_json_and_back_is_the_same_recipe(family: str) -> None:
     [
         ("gan", {"loss": "hinge", "gamma": "0"}, {"loss": "hinge", "gamma": 0}),
         ("gan", {"betas": "[0.5, 0.9]"}, {"betas": (0.5, 0.9)}),
+        ("gan", {"betas": [0, 0.9], "pack": "2"}, {"betas": (0.0, 0.9), "pack": 2}),
+        ("vae", {"ladder": "true", "likelihood": "logistic"}, {"ladder": True, "likelihood": "logistic"}),
         ("vae", {"prior": "False", "samples": "5"}, {"prior": False, "samples": 5}),
         ("diffusion", {"levels": "none", "path": "vp"}, {"levels": None, "path": "vp"}),
         ("flow", {"batch": "7", "ema_length": "0.5"}, {"batch": 7, "ema_length": 0.5}),
@@ -97,6 +108,10 @@ def test_settings_are_read_as_what_they_are(family: str, given: dict, parsed: di
         ("vae", {"likelihood": "cauchy"}, "unknown likelihood 'cauchy'.*bernoulli"),
         ("vae", {"doubly": "true"}, "2 or more samples"),
         ("vae", {"binarise": "true"}, "Bernoulli"),
+        ("vae", {"ladder": "true"}, "ladder is for data with positions"),
+        ("vae", {"likelihood": "logistic"}, "logistic likelihood is for pictures"),
+        ("gan", {"augment": "true"}, "only pictures"),
+        ("gan", {"pack": "0"}, "at least 1"),
         ("diffusion", {"path": "crooked"}, "unknown path 'crooked'.*cosine"),
         ("diffusion", {"temperature": "0.9"}, "for --set path=masked"),
         ("flow", {"width": "7"}, "even number"),
@@ -114,6 +129,23 @@ def test_default_settings_are_settings_one_could_give(family: str) -> None:
     for name, space in SPACES.items():
         settings = DEFAULTS[family](geometry(space))
         assert parse_overrides(family, settings) == settings, name
+
+
+@pytest.mark.parametrize(("side", "expected"), [(8, 150_000), (16, 150_000), (32, 600_000), (64, 1_200_000)])
+def test_larger_pictures_get_more_parameters_up_to_a_point(side: int, expected: int) -> None:
+    assert default_parameters(Space((Real(1),), (side, side))) == expected
+
+
+def test_small_and_packed_critics_are_built(family: str) -> None:
+    """Every default builds, and a critic of packs reads as many channels."""
+    if family == "gan":
+        made = recipe("gan", SPACES["points"], pack=3)
+        model = build(made, SPACES["points"], None)
+        loss, _ = model.turns()["critic"].loss(Batch(torch.randn(9, 2)), 0.5, torch.Generator().manual_seed(0))
+        assert torch.isfinite(loss)
+    assert count_parameters(build(recipe(family, SPACES["grid"]), SPACES["grid"], None)) == pytest.approx(
+        default_parameters(SPACES["grid"]), rel=0.15
+    )
 
 
 def test_unknown_families_and_presets_list_the_valid_ones() -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import math
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
@@ -36,6 +37,8 @@ PARAMETERS: dict[Geometry, int] = {
     "word": 150_000,
     "line": 150_000,
 }
+SMALL, LARGE = 256, 2048
+"""Positions of a grid up to which that many parameters do, and from which more positions ask for no more."""
 BATCH: dict[Geometry, int] = {"points": 256, "rows": 256, "grid": 64, "word": 128, "line": 128}
 LATENT: dict[Geometry, int] = {"points": 0, "rows": 24, "grid": 24, "word": 48, "line": 48}
 """Latent numbers of a VAE; of points, those beyond one for each number."""
@@ -142,6 +145,14 @@ _EXTRA_OPTIONS: dict[str, dict[str, Any]] = {
 }
 RUN_OPTIONS: dict[str, Any] = {"batch": 128, "width": 64, "ema_length": 0.1}
 """Settings of the run rather than of the family."""
+
+
+def default_parameters(space: Space) -> int:
+    """Parameters unless a person says otherwise: of a grid, in proportion to its positions between two sizes."""
+    base = PARAMETERS[geometry(space)]
+    if geometry(space) != "grid":
+        return base
+    return base * min(LARGE, max(SMALL, math.prod(space.positions))) // SMALL
 
 
 def has_preset(family: str, preset: str) -> bool:

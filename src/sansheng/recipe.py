@@ -28,7 +28,7 @@ from sansheng.logistic import LogisticMixture
 from sansheng.model import GenerativeModel
 from sansheng.networks.mlp import Bounded, PlainMLP, ResidualMLP
 from sansheng.paths import PATHS, VP, Rectified
-from sansheng.presets import BATCH, PARAMETERS, RUN_OPTIONS, geometry, parse_overrides, settings_for
+from sansheng.presets import BATCH, RUN_OPTIONS, default_parameters, geometry, parse_overrides, settings_for
 from sansheng.space import LIKELIHOODS, Real, Space
 
 SURVEY_WIDTHS = (512, 256)
@@ -105,7 +105,7 @@ def resolve(
     run |= {key: chosen.pop(key) for key in list(chosen) if key in RUN_OPTIONS}
     settings |= chosen
     _check(run, parameters, seed)
-    goal = parameters or PARAMETERS[geometry(space)]
+    goal = parameters or default_parameters(space)
     width = run["width"] or solve_width(family, preset, settings, space, condition_space, goal)
     return Recipe(
         sansheng=version("sansheng"),
@@ -194,8 +194,9 @@ def _prior(space: Space, latent: int, condition: int, width: int) -> Denoiser:
 
 def _gan(s: dict[str, Any], space: Space, condition_space: Space | None, condition: int, width: int) -> GAN:
     generator = networks.decoder(space, s["latent"], width=width, condition=condition, norm=False)
-    seen = Space(space.slots * s.get("pack", 1), space.positions)
-    critic = networks.encoder(seen, 1, width=width, condition=condition * s.get("pack", 1), norm=False)
+    pack = max(1, s.get("pack", 1))  # the GAN refuses fewer
+    seen = Space(space.slots * pack, space.positions)
+    critic = networks.encoder(seen, 1, width=width, condition=condition * pack, norm=False)
     return GAN(space, generator, critic, condition_space=condition_space, **s)
 
 

@@ -72,8 +72,12 @@ class Session:
         if threading.current_thread() is threading.main_thread():
             for signum in (signal.SIGINT, signal.SIGTERM):
                 self._handlers[signum] = signal.signal(signum, self._stop)
-        if self.state.step == 0:
-            self._draw()
+        try:
+            if self.state.step == 0:
+                self._draw()
+        except BaseException:
+            self._close()
+            raise
         return self
 
     def __exit__(
@@ -85,10 +89,14 @@ class Session:
             if isinstance(error, FloatingPointError):
                 raise TrainingFailed(self._failure(error)) from error
         finally:
-            self._journal.close()
-            for signum, handler in self._handlers.items():
-                signal.signal(signum, handler)
-            self._lock.release()
+            self._close()
+
+    def _close(self) -> None:
+        """Signals, journal and lock as they were."""
+        self._journal.close()
+        for signum, handler in self._handlers.items():
+            signal.signal(signum, handler)
+        self._lock.release()
 
     def after(self, step: Step) -> None:
         """Write, draw and save what is due. Raises Interrupted, after saving, if a signal came."""

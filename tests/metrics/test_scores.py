@@ -13,7 +13,7 @@ from sansheng.metrics.distances import frechet, kernel_distance
 from sansheng.metrics.score import score
 from sansheng.metrics.text import ngram_profile_divergence
 
-KEYS = ["frechet", "kernel", "precision", "recall", "density", "coverage", "two_sample_auc", "copying"]
+KEYS = ["frechet", "kernel", "mind", "precision", "recall", "density", "coverage", "two_sample_auc", "copying"]
 
 
 def rng(seed: int = 0) -> np.random.Generator:

@@ -23,7 +23,7 @@ class Explanation:
     @property
     def in_sentence(self) -> str:
         """The title as it stands within a sentence."""
-        keep = self.title[:2].isupper() or self.title.startswith("Fréchet")
+        keep = self.title[:2].isupper() or self.title.startswith(("Fréchet", "Monge"))
         return self.title if keep else self.title[:1].lower() + self.title[1:]
 
 
