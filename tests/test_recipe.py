@@ -148,6 +148,13 @@ def test_small_and_packed_critics_are_built(family: str) -> None:
     )
 
 
+def test_the_temperature_of_short_lines_goes_with_the_masked_path() -> None:
+    assert recipe("diffusion", SPACES["word"]).settings["temperature"] < 1
+    assert "temperature" not in recipe("diffusion", SPACES["word"], path="edm").settings
+    with pytest.raises(ValueError, match="masked"):
+        build(recipe("diffusion", SPACES["word"], path="edm", temperature=0.9), SPACES["word"], None)
+
+
 def test_unknown_families_and_presets_list_the_valid_ones() -> None:
     with pytest.raises(ValueError, match="diffusion, flow, gan, vae"):
         has_preset("gam", "default")

@@ -104,6 +104,8 @@ def resolve(
     run = RUN_OPTIONS | {"batch": BATCH[geometry(space)], "width": 0}
     run |= {key: chosen.pop(key) for key in list(chosen) if key in RUN_OPTIONS}
     settings |= chosen
+    if settings.get("path") != MASKED and "temperature" not in chosen:
+        settings.pop("temperature", None)  # the preset's is that of the masked path
     _check(run, parameters, seed)
     goal = parameters or default_parameters(space)
     width = run["width"] or solve_width(family, preset, settings, space, condition_space, goal)
