@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sansheng.networks.layers import Context, split_heads, zero
+from sansheng.networks.layers import Context, activation_for, split_heads, zero
 
 COARSE = 16
 LOWEST = 4
@@ -87,13 +87,14 @@ class Block(nn.Module):
         self.conv2 = zero(grid.conv(channels, channels))
         self.modulation = zero(nn.Linear(context, 2 * channels)) if context else None
         self.skip = nn.Identity() if channels_in == channels else grid.conv(channels_in, channels, 1)
+        self.activation = activation_for(norm)
 
     def forward(self, x: Tensor, context: Tensor | None) -> Tensor:
-        h = self.norm2(self.conv1(F.silu(self.norm1(x))))
+        h = self.norm2(self.conv1(self.activation(self.norm1(x))))
         if self.modulation is not None and context is not None:
             scale, shift = self.modulation(context)[(...,) + (None,) * (x.ndim - 2)].chunk(2, dim=1)
             h = h * (1 + scale) + shift
-        return self.skip(x) + self.conv2(F.silu(h))
+        return self.skip(x) + self.conv2(self.activation(h))
 
 
 class Attention(nn.Module):
@@ -190,13 +191,14 @@ class ConvEncoder(nn.Module):
             if level < grid.halvings:
                 self.layers.append(grid.conv(w, w, 3, 2))
         self.head = nn.Linear(previous * math.prod(grid.lowest), out)
+        self.activation = activation_for(norm)
 
     def forward(self, x: Tensor, t: Tensor | None = None, condition: Tensor | None = None) -> Tensor:
         context = self.context(None, condition, len(x))
         h = self.stem(space_to_depth(self.grid.pad(x), self.grid.factor))
         for layer in self.layers:
             h = layer(h, context) if isinstance(layer, Block) else layer(h)
-        return self.head(F.silu(h).flatten(1))
+        return self.head(self.activation(h).flatten(1))
 
 
 class ConvDecoder(nn.Module):
@@ -228,6 +230,7 @@ class ConvDecoder(nn.Module):
             if level:
                 self.layers.append(nn.Upsample(grid.sizes[level - 1]))
         self.head = grid.conv(previous, channels * grid.factor**grid.axes)
+        self.activation = activation_for(norm)
 
     def forward(self, z: Tensor, t: Tensor | None = None, condition: Tensor | None = None) -> Tensor:
         context = self.context(None, condition, len(z))
@@ -235,7 +238,7 @@ class ConvDecoder(nn.Module):
         h = self.stem(given).unflatten(1, (-1, *self.grid.lowest))
         for layer in self.layers:
             h = layer(h, context) if isinstance(layer, Block) else layer(h)
-        return self.grid.crop(depth_to_space(self.head(F.silu(h)), self.grid.factor))
+        return self.grid.crop(depth_to_space(self.head(self.activation(h)), self.grid.factor))
 
 
 def _groups(channels: int) -> int:
