@@ -9,6 +9,7 @@ condition's space and one more that says whether it is given.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from torch import Tensor, nn
 
@@ -21,7 +22,9 @@ from sansheng.space import Space
 
 FOURIER_LIMIT = 64
 WIDTHS = (*range(2, 32, 2), *range(32, 64, 4), *range(64, 4097, 8))
-"""Widths to choose from: fine steps where one step changes much, even ones where the hardware likes them."""
+GRID_WIDTHS = (*range(2, 16, 2), *range(16, 64, 4), *range(64, 4097, 8))
+"""Widths to choose from: fine steps where one step changes much, even ones where the hardware likes them, which is
+sooner where there are convolutions."""
 TINY = 512
 SHORT = 2048
 """Channels times positions up to which an MLP sees a datum whole: `TINY` for numbers, where an encoder and decoder then
@@ -36,6 +39,11 @@ def _fourier(space: Space) -> Tensor | None:
 def sees_whole(space: Space) -> bool:
     """Whether a datum with positions is small enough for an MLP."""
     return math.prod(space.shape) <= (SHORT if space.symbolic else TINY)
+
+
+def widths_for(space: Space) -> Sequence[int]:
+    """Widths that networks on this space may have, in rising order."""
+    return GRID_WIDTHS if space.positions and not space.symbolic else WIDTHS
 
 
 def _convolutional(space: Space) -> bool:

@@ -17,6 +17,8 @@ from sansheng.networks.layers import Context, activation_for, split_heads, zero
 
 COARSE = 16
 LOWEST = 4
+FINE = 8
+"""Channels at full resolution."""
 
 
 def space_to_depth(x: Tensor, factor: int) -> Tensor:
@@ -76,6 +78,15 @@ class Grid:
         return x
 
 
+def level_widths(grid: Grid, width: int) -> list[int]:
+    """Channels of every level, the finest first: `width` and twice that, in eights, which convolutions like."""
+    return [_eights(width)] + [_eights(2 * width)] * grid.halvings
+
+
+def _eights(channels: int) -> int:
+    return channels if channels < 16 else channels // 8 * 8
+
+
 class Block(nn.Module):
     """A residual block of two convolutions, shifted and scaled by the context; begins as the identity."""
 
@@ -117,12 +128,12 @@ class ConvDenoiser(nn.Module):
     """A U-Net ``(B, C, *P)``, c_noise ``(B,)``, condition -> ``(B, C, *P)`` of `width` channels, doubled once."""
 
     def __init__(
-        self, channels: int, positions: Sequence[int], *, width: int, depth: int = 2, condition: int = 0
+        self, channels: int, positions: Sequence[int], *, width: int, depth: int = 1, condition: int = 0
     ) -> None:
         super().__init__()
         self.grid = grid = Grid(positions)
-        widths = [width] + [2 * width] * grid.halvings
-        context = 2 * width
+        widths, context = level_widths(grid, width), 2 * width
+        width = widths[0]
         self.context = Context(context, condition=condition, timed=True)
         patch = channels * grid.factor**grid.axes
         self.stem = grid.conv(patch, width)
@@ -178,13 +189,12 @@ class ConvEncoder(nn.Module):
     ) -> None:
         super().__init__()
         self.grid = grid = Grid(positions)
-        context = 2 * width if condition else 0
+        context, widths = 2 * width if condition else 0, level_widths(grid, width)
         self.context = Context(2 * width, condition=condition, timed=False)
-        self.stem = grid.conv(channels * grid.factor**grid.axes, width)
+        self.stem = grid.conv(channels * grid.factor**grid.axes, widths[0])
         self.layers = nn.ModuleList()
-        previous = width
-        for level in range(grid.halvings + 1):
-            w = width if level == 0 else 2 * width
+        previous = widths[0]
+        for level, w in enumerate(widths):
             for _ in range(depth):
                 self.layers.append(Block(grid, previous, w, context, norm=norm))
                 previous = w
@@ -202,7 +212,11 @@ class ConvEncoder(nn.Module):
 
 
 class ConvDecoder(nn.Module):
-    """``(B, latent)``, condition -> ``(B, C, *P)``: a linear layer, blocks and doublings."""
+    """``(B, latent)``, condition -> ``(B, C, *P)``: a linear layer, blocks and doublings.
+
+    Where cells became positions, a last convolution goes across their edges: without it a checkerboard shows (Odena
+    2016).
+    """
 
     def __init__(
         self,
@@ -217,19 +231,20 @@ class ConvDecoder(nn.Module):
     ) -> None:
         super().__init__()
         self.grid = grid = Grid(positions)
-        context = 2 * width if condition else 0
+        context, widths = 2 * width if condition else 0, level_widths(grid, width)
         self.context = Context(2 * width, condition=condition, timed=False)
-        previous = width if grid.halvings == 0 else 2 * width
+        previous = widths[-1]
         self.stem = nn.Linear(latent + condition, previous * math.prod(grid.lowest))
         self.layers = nn.ModuleList()
-        for level in reversed(range(grid.halvings + 1)):
-            w = width if level == 0 else 2 * width
+        for level, w in reversed(list(enumerate(widths))):
             for _ in range(depth):
                 self.layers.append(Block(grid, previous, w, context, norm=norm))
                 previous = w
             if level:
                 self.layers.append(nn.Upsample(grid.sizes[level - 1]))
-        self.head = grid.conv(previous, channels * grid.factor**grid.axes)
+        fine = channels if grid.factor == 1 else FINE
+        self.head = grid.conv(previous, fine * grid.factor**grid.axes)
+        self.blend = None if grid.factor == 1 else grid.conv(fine, channels)
         self.activation = activation_for(norm)
 
     def forward(self, z: Tensor, t: Tensor | None = None, condition: Tensor | None = None) -> Tensor:
@@ -238,7 +253,8 @@ class ConvDecoder(nn.Module):
         h = self.stem(given).unflatten(1, (-1, *self.grid.lowest))
         for layer in self.layers:
             h = layer(h, context) if isinstance(layer, Block) else layer(h)
-        return self.grid.crop(depth_to_space(self.head(self.activation(h)), self.grid.factor))
+        h = depth_to_space(self.head(self.activation(h)), self.grid.factor)
+        return self.grid.crop(h if self.blend is None else self.blend(self.activation(h)))
 
 
 def _groups(channels: int) -> int:

@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sansheng.networks.conv import Block, Grid, depth_to_space, space_to_depth
+from sansheng.networks.conv import Block, Grid, depth_to_space, level_widths, space_to_depth
 from sansheng.networks.layers import Context, zero
 
 FINEST = 4
@@ -38,10 +38,11 @@ class LadderEncoder(nn.Module):
         self.grid = grid = Grid(positions)
         self.context = Context(2 * width, condition=condition, timed=False)
         context = 2 * width if condition else 0
-        self.stem = grid.conv(channels * grid.factor**grid.axes, width)
+        widths = level_widths(grid, width)
+        self.stem = grid.conv(channels * grid.factor**grid.axes, widths[0])
         self.levels = nn.ModuleList()
-        previous = width
-        for level, w in enumerate(level_widths(grid, width)):
+        previous = widths[0]
+        for level, w in enumerate(widths):
             halve = [grid.conv(previous, previous, 3, 2)] if level else []
             blocks = [Block(grid, previous if i == 0 else w, w, context, norm=True) for i in range(depth)]
             self.levels.append(nn.ModuleList([*halve, *blocks]))
@@ -103,7 +104,7 @@ class LadderDecoder(nn.Module):
                 self.shapes.append((latents, *grid.sizes[level]))
             if level:
                 self.rise.append(grid.conv(widths[level], widths[level - 1], 1))
-        self.head = grid.conv(width, channels * grid.factor**grid.axes)
+        self.head = grid.conv(widths[0], channels * grid.factor**grid.axes)
         self.sizes = [math.prod(shape) for shape in self.shapes]
         self.latent = sum(self.sizes)
 
@@ -148,8 +149,3 @@ class LadderDecoder(nn.Module):
                 h = F.interpolate(self.rise[len(self.rise) - 1 - level](h), self.grid.sizes[level])
             h = group(h, choose(i, h), context)
         return self.grid.crop(depth_to_space(self.head(F.silu(h)), self.grid.factor))
-
-
-def level_widths(grid: Grid, width: int) -> list[int]:
-    """Channels of every level, the finest first."""
-    return [width] + [2 * width] * grid.halvings
