@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sansheng.networks.layers import Context, activation_for, split_heads, zero
+from sansheng.networks.layers import Context, split_heads, zero
 
 COARSE = 16
 LOWEST = 4
@@ -98,14 +98,13 @@ class Block(nn.Module):
         self.conv2 = zero(grid.conv(channels, channels))
         self.modulation = zero(nn.Linear(context, 2 * channels)) if context else None
         self.skip = nn.Identity() if channels_in == channels else grid.conv(channels_in, channels, 1)
-        self.activation = activation_for(norm)
 
     def forward(self, x: Tensor, context: Tensor | None) -> Tensor:
-        h = self.norm2(self.conv1(self.activation(self.norm1(x))))
+        h = self.norm2(self.conv1(F.silu(self.norm1(x))))
         if self.modulation is not None and context is not None:
             scale, shift = self.modulation(context)[(...,) + (None,) * (x.ndim - 2)].chunk(2, dim=1)
             h = h * (1 + scale) + shift
-        return self.skip(x) + self.conv2(self.activation(h))
+        return self.skip(x) + self.conv2(F.silu(h))
 
 
 class Attention(nn.Module):
@@ -201,14 +200,13 @@ class ConvEncoder(nn.Module):
             if level < grid.halvings:
                 self.layers.append(grid.conv(w, w, 3, 2))
         self.head = nn.Linear(previous * math.prod(grid.lowest), out)
-        self.activation = activation_for(norm)
 
     def forward(self, x: Tensor, t: Tensor | None = None, condition: Tensor | None = None) -> Tensor:
         context = self.context(None, condition, len(x))
         h = self.stem(space_to_depth(self.grid.pad(x), self.grid.factor))
         for layer in self.layers:
             h = layer(h, context) if isinstance(layer, Block) else layer(h)
-        return self.head(self.activation(h).flatten(1))
+        return self.head(F.silu(h).flatten(1))
 
 
 class ConvDecoder(nn.Module):
@@ -245,7 +243,6 @@ class ConvDecoder(nn.Module):
         fine = channels if grid.factor == 1 else FINE
         self.head = grid.conv(previous, fine * grid.factor**grid.axes)
         self.blend = None if grid.factor == 1 else grid.conv(fine, channels)
-        self.activation = activation_for(norm)
 
     def forward(self, z: Tensor, t: Tensor | None = None, condition: Tensor | None = None) -> Tensor:
         context = self.context(None, condition, len(z))
@@ -253,8 +250,8 @@ class ConvDecoder(nn.Module):
         h = self.stem(given).unflatten(1, (-1, *self.grid.lowest))
         for layer in self.layers:
             h = layer(h, context) if isinstance(layer, Block) else layer(h)
-        h = depth_to_space(self.head(self.activation(h)), self.grid.factor)
-        return self.grid.crop(h if self.blend is None else self.blend(self.activation(h)))
+        h = depth_to_space(self.head(F.silu(h)), self.grid.factor)
+        return self.grid.crop(h if self.blend is None else self.blend(F.silu(h)))
 
 
 def _groups(channels: int) -> int:

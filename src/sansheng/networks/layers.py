@@ -79,12 +79,6 @@ def zero(module: nn.Linear | nn.Conv1d | nn.Conv2d) -> nn.Linear | nn.Conv1d | n
     return module
 
 
-def activation_for(norm: bool) -> nn.Module:
-    """SiLU beside normalisation. Without it, in a GAN, a leaky rectifier: its gradient's gradient costs less, and a
-    critic under a gradient penalty learns faster by far."""
-    return nn.SiLU() if norm else nn.LeakyReLU(0.2)
-
-
 def split_heads(width: int, size: int) -> int:
     """The most heads of at least `size` channels that divide `width` evenly."""
     return next(heads for heads in range(max(1, width // size), 0, -1) if width % heads == 0)
