@@ -17,13 +17,15 @@ from sansheng.networks import sees_whole
 from sansheng.space import Real, Space
 
 PRESETS = ("default", "survey")
-Geometry = Literal["points", "rows", "grid", "word", "line"]
+Geometry = Literal["points", "rows", "tile", "grid", "word", "line"]
 
 
 def geometry(space: Space) -> Geometry:
-    """What the defaults depend on: a few numbers, a row of slots, a grid, a short or a long line of symbols."""
+    """What the defaults depend on: a few numbers, a row of slots, a small or a large grid of numbers, a short or a long
+    line of symbols."""
     if space.positions:
-        return "grid" if not space.symbolic else "word" if sees_whole(space) else "line"
+        small, large = ("word", "line") if space.symbolic else ("tile", "grid")
+        return small if sees_whole(space) else large
     only_numbers = all(isinstance(slot, Real) for slot in space.slots)
     return "points" if only_numbers and space.channels <= 8 else "rows"
 
@@ -33,14 +35,15 @@ def geometry(space: Space) -> Geometry:
 PARAMETERS: dict[Geometry, int] = {
     "points": 80_000,
     "rows": 400_000,
+    "tile": 150_000,
     "grid": 150_000,
     "word": 150_000,
     "line": 150_000,
 }
 SMALL, LARGE = 256, 2048
 """Positions of a grid up to which that many parameters do, and from which more positions ask for no more."""
-BATCH: dict[Geometry, int] = {"points": 256, "rows": 256, "grid": 64, "word": 128, "line": 128}
-LATENT: dict[Geometry, int] = {"points": 0, "rows": 24, "grid": 24, "word": 48, "line": 48}
+BATCH: dict[Geometry, int] = {"points": 256, "rows": 256, "tile": 64, "grid": 32, "word": 128, "line": 128}
+LATENT: dict[Geometry, int] = {"points": 0, "rows": 24, "tile": 24, "grid": 24, "word": 48, "line": 48}
 """Latent numbers of a VAE; of points, those beyond one for each number."""
 COINS = 8
 """Latent numbers of a GAN on points that are coin flips; beside them it has one for each number."""
@@ -66,9 +69,9 @@ DEFAULTS: dict[str, Callable[[Geometry], dict[str, Any]]] = {
         "coins": COINS if g == "points" else 0,
         "noise": 1.0 if g == "points" else 0.0,
         "augment": False,
-        "gamma": {"points": 1.0, "grid": 0.012}.get(g, 0.025),
+        "gamma": {"points": 1.0, "tile": 0.012, "grid": 0.012}.get(g, 0.025),
         "gamma_left": 3e-4 if g == "points" else 0.1,
-        "learning_rate": 3e-3 if g == "points" else 5e-4,
+        "learning_rate": {"points": 3e-3, "grid": 2e-3}.get(g, 5e-4),
         "betas": (0.0, 0.9 if g == "points" else 0.99),
     },
     "diffusion": lambda g: {
@@ -151,7 +154,7 @@ RUN_OPTIONS: dict[str, Any] = {"batch": 128, "width": 64, "ema_length": 0.1}
 def default_parameters(space: Space) -> int:
     """Parameters unless a person says otherwise: of a grid, in proportion to its positions between two sizes."""
     base = PARAMETERS[geometry(space)]
-    if geometry(space) != "grid":
+    if geometry(space) not in ("tile", "grid"):
         return base
     return base * min(LARGE, max(SMALL, math.prod(space.positions))) // SMALL
 
