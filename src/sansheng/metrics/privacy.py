@@ -17,7 +17,7 @@ from sklearn.metrics import roc_auc_score
 from threadpoolctl import threadpool_limits
 
 from sansheng.metrics.bootstrap import Interval, normal_interval
-from sansheng.metrics.checks import subsample
+from sansheng.metrics.memory import closest_pairs
 from sansheng.metrics.neighbours import distance_blocks, nearest
 from sansheng.metrics.rows import RowSpace, keys
 from sansheng.metrics.twosample import hanley_mcneil
@@ -39,6 +39,17 @@ PREDICATES = 4000
 """Combinations tried; those that are unique among synthetic rows are held against the real ones."""
 MOST_COLUMNS = 6
 """Of a predicate that is to single someone out."""
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A synthetic row beside the training and the held-out row nearest to it: places in their tables, distances."""
+
+    fake: int
+    train: int
+    held_out: int
+    to_train: float
+    to_held_out: float
 
 
 @dataclass(frozen=True)
@@ -74,6 +85,18 @@ class SinglingOut:
     n: int
 
 
+@dataclass(frozen=True)
+class Findings:
+    """What all attacks on one synthetic table found; membership is an AUC, told of as many people of each kind."""
+
+    copies: Copies
+    membership: Interval
+    people: int
+    guesses: Guesses
+    singling_out: SinglingOut
+    rows: int
+
+
 class Attacks:
     """Training and held-out rows read once, to be attacked with one synthetic table after another."""
 
@@ -82,15 +105,38 @@ class Attacks:
         if min(len(train), len(held_out)) < 4:
             raise ValueError(f"attacks need 4 rows of each kind, got {len(train)} to train on, {len(held_out)} held out")
         self.space = RowSpace.fit(train)
-        self._generator = np.random.default_rng([seed, 7])
         self._known = set(keys(train, self.space.names))
         self._held_out_keys = keys(held_out, self.space.names)
-        self._train = subsample(self.space.read(train), REFERENCE, self._generator)
-        self._held_out = subsample(self.space.read(held_out), ROWS, self._generator)
+        generator = np.random.default_rng([seed, 7])
+        self._train_at = generator.permutation(len(train))[:REFERENCE]
+        self._held_out_at = generator.permutation(len(held_out))[:ROWS]
+        self._train = self.space.read(train.iloc[self._train_at])
+        self._held_out = self.space.read(held_out.iloc[self._held_out_at])
         with threadpool_limits(1):
             points = self.space.points(self._train)
             self._to_train = nearest(self.space.points(self._held_out[:NEIGHBOURS_HELD_OUT]), points)
         self._reach = float(np.quantile(self._to_train, NEAR))
+
+    def run(self, fake: pd.DataFrame, generator: np.random.Generator) -> Findings:
+        """Every attack."""
+        (auc, people), single = self.membership(fake), self.singling_out(fake, generator)
+        return Findings(self.copies(fake), auc, people, self.attribute_inference(fake), single, len(fake))
+
+    def suspects(self, fake: pd.DataFrame, count: int) -> list[Pair]:
+        """The synthetic rows most like copies of a training row, the most so first; see `memory.ClosestPairs`."""
+        with threadpool_limits(1):
+            train, held_out, made = map(self.space.points, (self._train, self._held_out, self._some(fake)))
+            found = closest_pairs(train, held_out, made)
+        return [
+            Pair(
+                int(i),
+                int(self._train_at[found.train[i]]),
+                int(self._held_out_at[found.held_out[i]]),
+                float(found.to_train[i]),
+                float(found.to_held_out[i]),
+            )
+            for i in found.suspects(count)
+        ]
 
     def copies(self, fake: pd.DataFrame) -> Copies:
         """Exact copies (of all columns) and near ones: nearer to training than 99 % of held-out rows are.
@@ -119,7 +165,7 @@ class Attacks:
         members = self._train[:half]
         people = self.space.points(np.concatenate([members, outsiders]))
         with threadpool_limits(1):
-            distances = [nearest(people, self.space.points(rows)) for rows in (reference, self._some(fake))]
+            distances = [nearest(people, self.space.points(rows)) for rows in (reference, self._some(fake, REFERENCE))]
         to_reference, to_fake = (np.log(d + 1e-9) for d in distances)
         is_member = np.repeat([True, False], [len(members), len(outsiders)])
         auc = float(roc_auc_score(is_member, to_reference - to_fake))
@@ -188,9 +234,9 @@ class Attacks:
         closest = np.concatenate([squared.argmin(1) for _, squared in distance_blocks(given, to)])
         return self.space.same(i, people[:, i], made[closest, i], TOLERANCE)
 
-    def _some(self, fake: pd.DataFrame) -> np.ndarray:
-        """At most `ROWS` of the synthetic rows, the first: they are in no order."""
-        return self.space.read(fake.iloc[:ROWS])
+    def _some(self, fake: pd.DataFrame, limit: int = ROWS) -> np.ndarray:
+        """At most so many of the synthetic rows, the first: they are in no order."""
+        return self.space.read(fake.iloc[:limit])
 
 
 def _difference(train: np.ndarray, held_out: np.ndarray) -> Interval:

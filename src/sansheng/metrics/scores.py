@@ -17,7 +17,7 @@ from sansheng.metrics.checks import feature_pair, features, subsample
 from sansheng.metrics.coverage import K, neighbourhoods
 from sansheng.metrics.distances import frechet, kernel_distance, mind_interval
 from sansheng.metrics.memory import copied_share, copying
-from sansheng.metrics.privacy import Attacks
+from sansheng.metrics.privacy import Findings
 from sansheng.metrics.score import Score, score
 from sansheng.metrics.table import TableComparison
 from sansheng.metrics.text import NgramComparison, unique_share
@@ -31,6 +31,8 @@ ROUNDS = 30
 SUBSAMPLE = 500
 """Rows of a subsample where the cost grows with their square."""
 TABLE_SUBSAMPLE = 2000
+USED = 20_000
+"""Synthetic rows a predictor is trained on."""
 DIRECTIONS = 300
 """Along which clouds are compared."""
 NARROW = 256
@@ -91,23 +93,20 @@ def score_usefulness(
 ) -> dict[str, Score]:
     """usefulness (AUC or R2) of `fake` to predict `target` in held-out rows; empty where nothing can be learnt."""
     try:
-        found = usefulness(fake, held_out, target, generator=generator)
+        found = usefulness(fake[:USED], held_out[:LIMIT], target, generator=generator)
     except ValueError:
         return {}  # such as a target that is missing in all synthetic rows
     return {"usefulness": score(found.measures[found.measure], found.n, "higher", found.measure)}
 
 
-def score_privacy(attacks: Attacks, fake: pd.DataFrame, *, generator: np.random.Generator) -> dict[str, Score]:
+def score_privacy(found: Findings) -> dict[str, Score]:
     """copied, near_copies, membership, attribute_inference and singling_out: estimates, no guarantee."""
-    copies, n = attacks.copies(fake), len(fake)
-    (auc, people), guesses = attacks.membership(fake), attacks.attribute_inference(fake)
-    single = attacks.singling_out(fake, generator)
-    looked = len(copies.near)
+    copies, single, n, looked = found.copies, found.singling_out, found.rows, len(found.copies.near)
     scores = {
         "copied": score(share_interval(float(copies.exact.mean()), n), n, "lower", "share"),
         "near_copies": score(share_interval(float(copies.near.mean()), looked), looked, "lower", "share"),
-        "membership": score(auc, people, "lower", "AUC"),
-        "attribute_inference": score(guesses.advantage, guesses.n, "lower", "points"),
+        "membership": score(found.membership, found.people, "lower", "AUC"),
+        "attribute_inference": score(found.guesses.advantage, found.guesses.n, "lower", "points"),
     }
     if single.n:
         scores["singling_out"] = score(single.advantage, single.n, "lower", "points")
