@@ -10,7 +10,9 @@ def clinic(n: int, seed: int, drift: float = 0.0) -> pd.DataFrame:
     age = np.round(draw.gamma(9 + 3 * drift, 6, n))
     pressure = 90 + 0.6 * age * (1 - drift) + draw.normal(0, 12, n)
     smoker = draw.random(n) < 0.2 + 0.2 * drift
-    ward = np.where(draw.random(n) < 0.15, "day", draw.choice(["a", "b", "c"], n, p=[0.5, 0.3 - 0.2 * drift, 0.2 + 0.2 * drift]))
+    ward = np.where(
+        draw.random(n) < 0.15, "day", draw.choice(["a", "b", "c"], n, p=[0.5, 0.3 - 0.2 * drift, 0.2 + 0.2 * drift])
+    )
     days = draw.integers(0, 900, n) + np.where(ward == "c", 200, 0)
     dose = np.where(draw.random(n) < 0.3 - 0.2 * drift, np.nan, draw.exponential(2 + drift, n))
     seen = pd.Series(pd.Timestamp("2021-03-01") + pd.to_timedelta(days, unit="D"))

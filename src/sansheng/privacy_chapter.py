@@ -13,23 +13,24 @@ import pandas as pd
 
 from sansheng.entry import Entry
 from sansheng.metrics import Score
-from sansheng.metrics.bootstrap import Interval
+from sansheng.metrics.bootstrap import Interval, share_interval
 from sansheng.metrics.privacy import Findings
 from sansheng.report import Chapter, Panel, Part
 from sansheng.score import Scorer
 
 PAIRS = 4
+SPACE = "\N{NO-BREAK SPACE}"
 NOTE = (
     "These are estimates, no guarantee: they say what the attacks below found out with this number of rows, and a "
-    "stronger attack, more synthetic rows or knowledge from elsewhere may find out more. Only training with differential "
-    "privacy bounds that for every attack, and nothing here was trained so. Of this page, too: it shows real rows, and "
-    "should be treated as the data are. Whether a table may be given away is for a person to decide."
+    "stronger attack, more synthetic rows or knowledge from elsewhere may find out more. Only training with "
+    "differential privacy bounds that for every attack, and nothing here was trained so. Whether a table may be given "
+    "away is for a person to decide. This page shows real rows: treat it as you treat the data."
 )
 ATTACKS_NOTE = (
     "What an attack also finds out about held-out people, whom the model never saw, is knowledge of the population and "
     "no leak: each value stands beside the one to expect if nothing leaks. Brackets are 95 % intervals; by chance one "
-    "in forty lies wholly above that value. “Training data replayed” shows what handing out real rows would cost at the "
-    "same number of rows: where even that is hardly found, an attack is weak here and proves little."
+    "in forty lies wholly above that value. “Training data replayed” shows what handing out as many real rows "
+    "would cost: where even that is hardly found, an attack is weak here and proves little."
 )
 ATTRIBUTES_NOTE = (
     "Someone knows all of a person but one column, and takes for it the value of the most similar synthetic row. Right "
@@ -58,15 +59,15 @@ class Attack:
 
 
 def _percent(score: Score) -> str:
-    return f"{100 * score.value:.1f} % [{100 * score.low:.1f}, {100 * score.high:.1f}]"
+    return f"{100 * score.value:.1f} % [{100 * score.low:.1f}, {100 * score.high:.1f}]".replace(" ", SPACE)
 
 
 def _plain(score: Score) -> str:
-    return f"{score.value:.2f} [{score.low:.2f}, {score.high:.2f}]"
+    return f"{score.value:.2f} [{score.low:.2f}, {score.high:.2f}]".replace(" ", SPACE)
 
 
 def _points(score: Score | Interval) -> str:
-    return f"{_signed(score.value)} [{_signed(score.low)}, {_signed(score.high)}]"
+    return f"{_signed(score.value)} [{_signed(score.low)}, {_signed(score.high)}]".replace(" ", SPACE)
 
 
 def _signed(value: float) -> str:
@@ -83,7 +84,12 @@ ATTACKS = (
         *(lambda found: found.copies.held_out_near, "%"),
     ),
     Attack(
-        *("copying", "distance to closest row", "nearer to a training than to a held-out row, of equally many", _percent),
+        *(
+            "copying",
+            "distance to closest row",
+            "nearer to a training than to a held-out row, of equally many",
+            _percent,
+        ),
         *(lambda found: 0.5, "%"),
     ),
     Attack(
@@ -110,11 +116,19 @@ def privacy_chapter(entries: Sequence[Entry], scorer: Scorer) -> Chapter:
 
 
 def alarms(entry: Entry) -> list[Attack]:
-    """The attacks whose interval lies wholly above what is to be expected without a leak."""
+    """The attacks whose interval lies wholly above what is to be expected without a leak.
+
+    A share of copies is held against the upper end for held-out rows, whose share is itself found on few.
+    """
     scores, found = entry.pooled(), entry.findings
     if found is None:
         return []
-    return [a for a in ATTACKS if a.metric in scores and scores[a.metric].low > a.expected(found)]
+    copies = {
+        "copied": share_interval(found.copies.held_out_exact, found.copies.held_out).high,
+        "near_copies": share_interval(found.copies.held_out_near, found.copies.held_out).high,
+    }
+    known = [attack for attack in ATTACKS if attack.metric in scores]
+    return [a for a in known if scores[a.metric].low > copies.get(a.metric, a.expected(found))]
 
 
 def _sentence(entry: Entry) -> str:
@@ -164,9 +178,9 @@ def _pair_table(entry: Entry, scorer: Scorer) -> Panel:
     made, data = entry.shown.values, scorer.data
     train, held_out = data.train_records.values, data.test_records.values
     rows = []
-    for pair in scorer.attacks.suspects(made, PAIRS):
+    for place, pair in enumerate(scorer.attacks.suspects(made, PAIRS), 1):
         rows += [
-            ["synthetic", "", *_cells(made, pair.fake)],
+            [f"{place} synthetic", "0", *_cells(made, pair.fake)],
             ["training", f"{pair.to_train**2:.3f}", *_cells(train, pair.train)],
             ["held out", f"{pair.to_held_out**2:.3f}", *_cells(held_out, pair.held_out)],
         ]

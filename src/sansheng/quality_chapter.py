@@ -6,7 +6,7 @@ in `score`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 import pandas as pd
@@ -23,6 +23,7 @@ from sansheng.score import Scorer
 FEW = 10
 """Up to so many different numbers are shown one by one, and so many levels by name."""
 BINS = 24
+"""At most; 2 n^(1/3) where the smallest table has few rows (Rice's rule)."""
 TAIL = 0.002
 """Share of real values beyond either end of a histogram, put into its outermost bars."""
 MOST_COLUMNS = 36
@@ -44,8 +45,10 @@ COLUMNS_NOTE = (
 PAIRS_NOTE = (
     "How strongly columns go together, in real rows and in synthetic ones: Pearson’s correlation of two numbers "
     "(red below zero), Cramér’s V of two categories, the correlation ratio of a number with a category; and how "
-    "far each pair is off, from none to the strongest colour. Blank: nearly zero, or not defined because a column is "
-    "constant. Columns are numbered in the same order across and down."
+    "far each pair is off, from none to the strongest colour: half the difference of two correlations, or the share "
+    "that would have to change, with numbers in ten bins of the real range. (The score “Trend error” is that of "
+    "SDMetrics, which takes the range of each table by itself, so that one outlier moves all bins.) Blank: nearly "
+    "zero, or not defined because a column is constant. Columns are numbered in the same order across and down."
 )
 MISSING_NOTE = "Share of rows without a value; the errors of columns do not count it."
 
@@ -55,9 +58,9 @@ def quality_chapter(entries: Sequence[Entry], scorer: Scorer) -> Chapter:
     train = scorer.data.train_records.values
     shown = {e.name: e.shown.values for e in entries if e.shown is not None and (e.runs or _held_out(e))}
     names = list(scorer.attacks.space.names) if scorer.attacks else list(map(str, train.columns))
-    errors = {name: table_errors(train[names], frame[names]) for name, frame in shown.items()}
+    errors = {name: table_errors(train[names], frame[names], bins="real") for name, frame in shown.items()}
     models = {e.name: shown[e.name] for e in entries if e.runs and e.name in shown}
-    parts = [_columns(train, models, errors, names), _pairs(train, shown, errors, names)]
+    parts = [_columns(train, models, errors, names), _pairs(train, shown, models, errors, names)]
     parts += _missing(train, shown, names) + _usefulness(entries, scorer)
     return Chapter("Quality", NOTE, [_sentence(name, errors) for name in models], parts)
 
@@ -110,7 +113,8 @@ def distribution(name: str, tables: dict[str, pd.DataFrame], errors: dict[str, f
     if not is_numeric(real) or real.nunique() <= FEW:
         levels, shares = _level_shares(columns)
         return Distribution(name, levels, shares, missing, errors)
-    edges = _edges(as_numbers(real))
+    fewest = min(len(column) for column in columns.values())
+    edges = _edges(as_numbers(real), int(np.clip(2 * np.cbrt(fewest), 4, BINS)))
     shares = {which: _bin_shares(as_numbers(column), edges) for which, column in columns.items()}
     dates = pd.api.types.is_datetime64_any_dtype(real)
     return Distribution(name, edges.tolist(), shares, missing, errors, dates=dates)
@@ -133,16 +137,16 @@ def _level_shares(columns: dict[str, pd.Series]) -> tuple[list[str], dict[str, l
     return [*names, "other"], shares
 
 
-def _edges(numbers: np.ndarray) -> np.ndarray:
+def _edges(numbers: np.ndarray, bins: int) -> np.ndarray:
     """Equal bins over nearly all real values; whole numbers are never split between two bins unevenly."""
     known = numbers[~np.isnan(numbers)]
     low, high = np.quantile(known, [TAIL, 1 - TAIL])
     if low == high:
         low, high = known.min(), known.max()
     if np.all(known == np.round(known)) and high - low >= 1:
-        width = max(1, int(np.ceil((high - low + 1) / BINS)))
+        width = max(1, int(np.ceil((high - low + 1) / bins)))
         return np.arange(np.floor(low), high + width, width) - 0.5
-    return np.linspace(low, high, BINS + 1)
+    return np.linspace(low, high, bins + 1)
 
 
 def _bin_shares(numbers: np.ndarray, edges: np.ndarray) -> list[float]:
@@ -154,7 +158,11 @@ def _bin_shares(numbers: np.ndarray, edges: np.ndarray) -> list[float]:
 
 
 def _pairs(
-    train: pd.DataFrame, shown: dict[str, pd.DataFrame], errors: dict[str, TableErrors], names: list[str]
+    train: pd.DataFrame,
+    shown: dict[str, pd.DataFrame],
+    models: Collection[str],
+    errors: dict[str, TableErrors],
+    names: list[str],
 ) -> Part:
     squares = {name: _square(errors[name], names) for name in shown}
     together = np.nanmax([np.nan_to_num(square) for square in squares.values()], axis=0)
@@ -163,10 +171,13 @@ def _pairs(
     real = _heat("Real rows", "association", columns, associations(train[columns][:ROWS]), 1.0)
     rows = []
     for name, frame in shown.items():
-        made = _heat("Synthetic rows", "association", columns, associations(frame[columns][:ROWS]), 1.0)
+        title = "Synthetic rows" if name in models else name.capitalize()
+        made = _heat(title, "association", columns, associations(frame[columns][:ROWS]), 1.0)
         off = _heat("Error", f"strongest colour: {most:.0f} %", columns, squares[name][np.ix_(kept, kept)], most)
         rows.append((name, [real, made, off]))
-    left = f" Shown are the {MOST_PAIRED} columns of {len(names)} that are off the most." if len(kept) < len(names) else ""
+    left = (
+        f" Shown are the {MOST_PAIRED} columns of {len(names)} that are off the most." if len(kept) < len(names) else ""
+    )
     return Part("Every pair of columns", PAIRS_NOTE + left, heats=rows)
 
 
@@ -214,8 +225,8 @@ def _usefulness(entries: Sequence[Entry], scorer: Scorer) -> list[Part]:
         rows.append([name, f"{len(lesson):,}", *map(_interval, found.measures.values())])
     note = (
         f"Gradient boosting learns to predict “{target}” from all other columns, once from each table, and is tested "
-        f"on {len(held_out):,} real held-out rows (intervals: bootstrap of these). As good as real training rows is the "
-        "most to hope for; a --condition chooses another column."
+        f"on {len(held_out):,} real held-out rows (intervals: bootstrap of these). As good as real training rows is "
+        "the most to hope for; a --condition chooses another column."
     )
     return [Part("Usefulness", note, [Panel("", "reference", (header, rows))])] if rows else []
 

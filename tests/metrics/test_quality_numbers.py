@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-from small_tables import clinic, ledger
 
 from sansheng.metrics.table import TableErrors, table_errors
+from small_tables import clinic, ledger
 
 UNDEFINED = float("nan")
 CLINIC = {
@@ -40,7 +40,9 @@ def of_ledger() -> TableErrors:
     return table_errors(ledger(500, 3, synthetic=False), ledger(700, 4, synthetic=True))
 
 
-@pytest.mark.parametrize(("errors", "printed"), [(of_clinic(), CLINIC), (of_ledger(), LEDGER)], ids=["clinic", "ledger"])
+@pytest.mark.parametrize(
+    ("errors", "printed"), [(of_clinic(), CLINIC), (of_ledger(), LEDGER)], ids=["clinic", "ledger"]
+)
 def test_the_numbers_are_those_that_the_quality_report_prints(errors: TableErrors, printed: dict) -> None:
     def scores(values: object) -> np.ndarray:
         return 1 - np.array(list(values), dtype=float) / 100  # pyright: ignore[reportArgumentType]

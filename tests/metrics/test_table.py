@@ -4,9 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
+from sklearn import metrics
 
 from sansheng.metrics.table import TableComparison, table_errors
-from sansheng.metrics.usefulness import usefulness
+from sansheng.metrics.usefulness import _of_classes, choose_target, usefulness
 
 
 def rng(seed: int = 0) -> np.random.Generator:
@@ -67,8 +68,9 @@ def test_a_number_beside_a_category_is_put_into_ten_bins_of_its_range() -> None:
     p = np.array([0.0] + [1] * 11) / 11  # below, bins, the rest
     by_real = np.array([1.0, 1] + [0] * 8 + [1, 3]) / 6
     by_own = np.array([0.0, 1, 1] + [0] * 6 + [1, 1, 2]) / 6  # 1.2 wide, from -1
-    for bins, q in (("real", by_real), ("each", by_own)):
-        assert table_errors(real, fake, bins=bins).pairs[("x", "c")] == pytest.approx(50 * np.abs(p - q).sum())
+    found = table_errors(real, fake, bins="real"), table_errors(real, fake)
+    for errors, q in zip(found, (by_real, by_own), strict=True):
+        assert errors.pairs[("x", "c")] == pytest.approx(50 * np.abs(p - q).sum())
 
 
 def test_a_constant_number_has_a_bin_of_its_own() -> None:
@@ -168,3 +170,34 @@ def test_a_target_that_is_not_there_is_refused() -> None:
         usefulness(table.assign(y=np.nan), table, "y")
     with pytest.raises(ValueError, match="no column to predict"):
         usefulness(table[["c"]], table[["c"]], "c")
+
+
+def test_every_measure_of_usefulness_lies_in_its_interval() -> None:
+    train, test = mixed(400), mixed(300, 1)
+    for target in ("c", "x"):
+        found = usefulness(train, test, target, generator=rng())
+        assert list(found.measures) == (["R2", "RMSE"] if target == "x" else ["AUC", "accuracy", "F1"])
+        assert found.value == found.measures[found.measure].value
+        assert all(m.low <= m.value <= m.high and m.low < m.high for m in found.measures.values())
+        assert usefulness(train, test, target).measures[found.measure].low == found.value
+
+
+def test_areas_and_f1_by_hand() -> None:
+    draw = rng(3)
+    truth, scores = draw.integers(0, 3, 200), np.round(draw.dirichlet([1, 1, 1], 200), 1)
+    measured = _of_classes(np.array(list("abc"))[truth], scores, list("abc"))
+    rows, guess = np.arange(200), scores.argmax(1)
+    by_class = [metrics.roc_auc_score(truth == c, scores[:, c]) for c in range(3)]
+    assert measured["AUC"](rows) == pytest.approx(np.mean(by_class))
+    assert measured["F1"](rows) == pytest.approx(metrics.f1_score(truth, guess, average="macro"))
+    assert measured["accuracy"](rows) == pytest.approx(metrics.accuracy_score(truth, guess))
+    two = rows[truth < 2]
+    assert measured["AUC"](two) == pytest.approx(metrics.roc_auc_score(truth[two], scores[two, 1]))
+
+
+def test_the_column_to_predict_is_the_one_given_or_the_last_class_or_number() -> None:
+    frame = pd.DataFrame({"y": np.arange(50.0), "c": ["a", "b"] * 25, "x": np.arange(50.0), "id": range(50)})
+    assert choose_target(frame) == "c"
+    assert choose_target(frame, "y") == "y"
+    assert choose_target(frame[["y", "x"]]) == "x"
+    assert choose_target(frame[["y"]]) is None

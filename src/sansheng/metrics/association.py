@@ -1,8 +1,8 @@
 """How strongly two columns go together, on one scale whatever they are.
 
-Numbers with numbers: Pearson's ρ in [−1, 1]. Levels with levels: Cramér's V in [0, 1], without its bias (Bergsma 2013).
-Numbers with levels: the correlation ratio η in [0, 1] (Fisher 1925), without its bias (Kelley 1935). The one constraint:
-only rows in which both are known count, and what is undefined (a constant) is NaN.
+Numbers with numbers: Pearson's ρ in [−1, 1]. Levels with levels: Cramér's V in [0, 1], without its bias (Bergsma
+2013). Numbers with levels: the correlation ratio η in [0, 1] (Fisher 1925), without its bias (Kelley 1935).
+The one constraint: only rows in which both are known count, and what is undefined (a constant) is NaN.
 """
 
 from __future__ import annotations

@@ -9,10 +9,10 @@ needs training with differential privacy (Dwork et al. 2006).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 from sklearn.metrics import roc_auc_score
 from threadpoolctl import threadpool_limits
 
@@ -36,7 +36,8 @@ REFERENCE = 20_000
 NEIGHBOURS_HELD_OUT = 2000
 """Held-out rows that say what is near."""
 PREDICATES = 4000
-"""Combinations tried; those that are unique among synthetic rows are held against the real ones."""
+"""Combinations tried; those that are unique among synthetic rows are held against the real ones, up to `ENOUGH`."""
+ENOUGH = 1000
 MOST_COLUMNS = 6
 """Of a predicate that is to single someone out."""
 
@@ -55,12 +56,13 @@ class Pair:
 @dataclass(frozen=True)
 class Copies:
     """For each synthetic row whether it is, exactly, a training row, and whether nearly or exactly (of at most `ROWS`);
-    the same shares of held-out rows."""
+    the same shares of the `held_out` rows that were looked at."""
 
     exact: np.ndarray
     near: np.ndarray
     held_out_exact: float
     held_out_near: float
+    held_out: int
 
 
 @dataclass(frozen=True)
@@ -103,7 +105,9 @@ class Attacks:
     def __init__(self, train: pd.DataFrame, held_out: pd.DataFrame, *, seed: int = 0) -> None:
         """Raises ValueError for fewer than 4 rows of either or if every column is an identifier."""
         if min(len(train), len(held_out)) < 4:
-            raise ValueError(f"attacks need 4 rows of each kind, got {len(train)} to train on, {len(held_out)} held out")
+            raise ValueError(
+                f"attacks need 4 rows of each kind, got {len(train)} to train on, {len(held_out)} held out"
+            )
         self.space = RowSpace.fit(train)
         self._known = set(keys(train, self.space.names))
         self._held_out_keys = keys(held_out, self.space.names)
@@ -149,14 +153,15 @@ class Attacks:
             rows = self._some(fake)
             to_train = nearest(self.space.points(rows), self.space.points(self._train))
         held_out = float(np.mean([key in self._known for key in self._held_out_keys]))
+        seen = len(self._to_train)
         near = np.maximum(to_train <= self._reach, exact[: len(to_train)])
-        return Copies(exact, near, held_out, float((self._to_train <= self._reach).mean()))
+        return Copies(exact, near, held_out, float((self._to_train <= self._reach).mean()), seen)
 
     def membership(self, fake: pd.DataFrame) -> tuple[Interval, int]:
         """(AUC of telling who was trained on, rows of each kind): ½ if it cannot be told, 1 if always.
 
         Who lies where the synthetic density is high for the density of the population is taken for a member: the ratio
-        p_synthetic(x) / p_reference(x) (van Breugel et al. 2023, DOMIAS, eq. 2), with densities from the distance to the
+        p_synthetic(x) / p_reference(x) (van Breugel et al. 2023, DOMIAS), with densities from the distance to the
         nearest row (Loftsgaarden & Quesenberry 1965). Half of the held-out rows are the reference, the other half those
         to be told from members. The standard error is Hanley & McNeil's (1982).
         """
@@ -200,33 +205,37 @@ class Attacks:
         made = self._some(fake)
         n = min(len(self._held_out), len(self._train), ROWS)
         train, held_out = self._train[:n], self._held_out[:n]
-        found = [hit for _ in range(PREDICATES) if (hit := self._singled(made, train, held_out, generator))]
-        hits = np.array(found, dtype=float).reshape(-1, 2)
-        if not len(hits):
+        tried = (self._singled(made, train, held_out, generator) for _ in range(PREDICATES))
+        found = list(islice((hit for hit in tried if hit is not None), ENOUGH))
+        if not found:
             return SinglingOut(0.0, 0.0, Interval(0.0, 0.0, 0.0), 0)
-        gap = 100 * (hits[:, 0] - hits[:, 1])
-        error = max(float(stats.sem(gap)) if len(gap) > 1 else 0.0, 100 / len(gap) / 1.96)
-        return SinglingOut(
-            float(hits[:, 0].mean()), float(hits[:, 1].mean()), normal_interval(float(gap.mean()), error), len(hits)
-        )
+        hits = np.array(found)
+        rates = (hits >= 0).mean(0)
+        error = _error_of_people(hits, n)
+        return SinglingOut(*map(float, rates), normal_interval(100 * float(rates[0] - rates[1]), error), len(hits))
 
     def _singled(
         self, made: np.ndarray, train: np.ndarray, held_out: np.ndarray, generator: np.random.Generator
-    ) -> tuple[bool, bool] | None:
-        """Whether one predicate singles out a training and a held-out row; None if not even a synthetic one."""
+    ) -> tuple[int, int] | None:
+        """Which training and which held-out row one predicate singles out, −1 for none or several.
+
+        None if the predicate does not single out a synthetic row either.
+        """
         width = made.shape[1]
         size = int(generator.integers(min(2, width), min(MOST_COLUMNS, width) + 1))
         columns = generator.choice(width, size, replace=False)
         row = made[generator.integers(len(made))]
-        if self._count(made, row, columns) != 1:
+        if self._only(made, row, columns) < 0:
             return None
-        return self._count(train, row, columns) == 1, self._count(held_out, row, columns) == 1
+        return self._only(train, row, columns), self._only(held_out, row, columns)
 
-    def _count(self, rows: np.ndarray, row: np.ndarray, columns: np.ndarray) -> int:
-        """Rows that agree with one row in some columns."""
+    def _only(self, rows: np.ndarray, row: np.ndarray, columns: np.ndarray) -> int:
+        """The place of the one row that agrees with `row` in some columns; −1 if there is none or more than one."""
+        where = np.arange(len(rows))
         for i in columns:
-            rows = rows[self.space.same(int(i), rows[:, i], np.full(len(rows), row[i]), WIDTH) > 0]
-        return len(rows)
+            agree = self.space.same(int(i), rows[where, i], np.full(len(where), row[i]), WIDTH) > 0
+            where = where[agree]
+        return int(where[0]) if len(where) == 1 else -1
 
     def _guessed(self, people: np.ndarray, made: np.ndarray, i: int) -> np.ndarray:
         """1 for each person whose column i is that of the nearest synthetic row in all others."""
@@ -237,6 +246,16 @@ class Attacks:
     def _some(self, fake: pd.DataFrame, limit: int = ROWS) -> np.ndarray:
         """At most so many of the synthetic rows, the first: they are in no order."""
         return self.space.read(fake.iloc[:limit])
+
+
+def _error_of_people(hits: np.ndarray, people: int) -> float:
+    """Standard error [points] of the difference of two rates, from who was singled out how often.
+
+    The people are the sample and not the predicates, many of which single out the same odd person: the error is that of
+    a sum of independent people, (Σ h²)^½ over their counts h, and never less than that of one hit.
+    """
+    counts = np.concatenate([np.bincount(column[column >= 0], minlength=people) for column in hits.T])
+    return 100 * float(np.sqrt(max(1, np.square(counts).sum()))) / len(hits)
 
 
 def _difference(train: np.ndarray, held_out: np.ndarray) -> Interval:

@@ -23,7 +23,8 @@ RANGES: dict[str, tuple[float, float]] = {
     "squared kernel units": (-math.inf, math.inf),
     "ratio": (0.0, math.inf),
 }
-"""Lowest and highest value of each unit; points are a difference of percentages. An AUC below a half is chance and tells nothing apart, as a half does."""
+"""Lowest and highest value of each unit; points are a difference of percentages. An AUC below a half is chance and
+tells nothing apart, as a half does."""
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
+from scipy.stats import rankdata
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
-from sklearn.metrics import accuracy_score, f1_score, r2_score, roc_auc_score, root_mean_squared_error
 from threadpoolctl import threadpool_limits
 
 from sansheng.metrics.bootstrap import Interval, bootstrap
@@ -105,18 +105,31 @@ def _result(
 
 def _of_numbers(wanted: np.ndarray, predicted: np.ndarray) -> dict[str, Measure]:
     def r2(rows: np.ndarray) -> float:
-        return float(r2_score(wanted[rows], predicted[rows])) if len(rows) > 1 else 0.0
+        spread = float(np.square(wanted[rows] - wanted[rows].mean()).sum())
+        return 1 - float(np.square(wanted[rows] - predicted[rows]).sum()) / spread if spread > 0 else 0.0
 
-    return {"R2": r2, "RMSE": lambda rows: float(root_mean_squared_error(wanted[rows], predicted[rows]))}
+    return {"R2": r2, "RMSE": lambda rows: float(np.sqrt(np.square(wanted[rows] - predicted[rows]).mean()))}
 
 
 def _of_classes(wanted: np.ndarray, probability: np.ndarray, seen: list[str]) -> dict[str, Measure]:
-    predicted = np.array(seen)[probability.argmax(1)]
+    """Written out, since a call of scikit-learn's costs more than what it computes, and there are hundreds."""
+    names, codes = np.unique([*seen, *wanted], return_inverse=True)
+    known, truth = codes[: len(seen)], codes[len(seen) :]
+    predicted = known[probability.argmax(1)]
+    column = np.full(len(names), -1)
+    column[known] = np.arange(len(seen))
     return {
-        "AUC": lambda rows: _auc(wanted[rows], probability[rows], seen),
-        "accuracy": lambda rows: float(accuracy_score(wanted[rows], predicted[rows])),
-        "F1": lambda rows: float(f1_score(wanted[rows], predicted[rows], average="macro", zero_division=0.0)),
+        "AUC": lambda rows: _auc(truth[rows], probability[rows], column),
+        "accuracy": lambda rows: float((truth[rows] == predicted[rows]).mean()),
+        "F1": lambda rows: _f1(truth[rows], predicted[rows], len(names)),
     }
+
+
+def _f1(truth: np.ndarray, predicted: np.ndarray, classes: int) -> float:
+    """2 TP / (2 TP + FP + FN), averaged over the classes that occur among the truths or the predictions."""
+    hits = np.bincount(truth[truth == predicted], minlength=classes)
+    both = np.bincount(truth, minlength=classes) + np.bincount(predicted, minlength=classes)
+    return float((2 * hits[both > 0] / both[both > 0]).mean())
 
 
 def _check(train: pd.DataFrame, test: pd.DataFrame, target: str) -> None:
@@ -160,12 +173,21 @@ def _fit_predict(
     return seen, judge.fit(x_train, y_train).predict_proba(x_test)
 
 
-def _auc(y_test: np.ndarray, probability: np.ndarray, seen: list[str]) -> float:
-    """Mean over test classes of the AUC of one against the rest: ½ for a class never seen in training."""
-    wanted = np.unique(y_test).tolist()
-    if len(seen) < 2 or len(wanted) < 2:
+def _auc(truth: np.ndarray, probability: np.ndarray, column: np.ndarray) -> float:
+    """Mean over test classes of the AUC of one against the rest: ½ for a class never seen in training.
+
+    column: of each class its place in `probability`, −1 for one never seen.
+    """
+    wanted = np.unique(truth)
+    if probability.shape[1] < 2 or len(wanted) < 2:
         return 0.5
-    areas = [roc_auc_score(y_test == c, probability[:, seen.index(c)]) if c in seen else 0.5 for c in wanted]
-    if len(wanted) == 2 and all(c in seen for c in wanted):
-        return float(areas[1])
+    if len(wanted) == 2 and (column[wanted] >= 0).all():
+        wanted = wanted[1:]
+    areas = [_area(truth == c, probability[:, column[c]]) if column[c] >= 0 else 0.5 for c in wanted]
     return float(np.mean(areas))
+
+
+def _area(positive: np.ndarray, scores: np.ndarray) -> float:
+    """Share of (positive, negative) pairs in the right order, ties half (Mann & Whitney 1947)."""
+    hits = int(positive.sum())
+    return float((rankdata(scores)[positive].sum() - hits * (hits + 1) / 2) / (hits * (len(scores) - hits)))

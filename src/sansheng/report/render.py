@@ -174,7 +174,13 @@ def _chapter(chapter: Chapter, looks: Mapping[str, Mark]) -> dict[str, Any]:
         for part in chapter.parts
     ]
     findings = [_joined(text) for text in chapter.findings]
-    return {"title": chapter.title, "id": chapter.title.lower(), "note": chapter.note, "findings": findings, "parts": parts}
+    return {
+        "title": chapter.title,
+        "id": chapter.title.lower(),
+        "note": chapter.note,
+        "findings": findings,
+        "parts": parts,
+    }
 
 
 # -- panels and settings -----------------------------------------------------------------------------------

@@ -98,7 +98,7 @@ def _histogram(one: Distribution, looks: Mapping[str, Mark], alt: str) -> str:
 def _value_ticks(axes: Axes, edges: np.ndarray, *, dates: bool, gap: bool) -> None:
     """Three or four labels within the range, and "missing" beyond it."""
     low, high = float(edges[0]), float(edges[-1])
-    places = [low, (low + high) / 2, high] if dates else [t for t in MaxNLocator(4).tick_values(low, high)]
+    places = [low, (low + high) / 2, high] if dates else MaxNLocator(4).tick_values(low, high).tolist()
     places = [p for p in places if low <= p <= high - (0.06 * (high - low) if gap and not dates else 0)]
     labels = [_day(p) if dates else tick(p) for p in places]
     if gap:
@@ -126,8 +126,10 @@ def heat_chart(heat: Heat) -> Chart:
     labels = "".join(_label(i, name, left, top) for i, name in enumerate(heat.columns)) if named else ""
     alt = html.escape(f"{heat.title}: {_strongest(heat)}")
     frame = f'<rect x="{left}" y="{top}" width="{n * CELL}" height="{n * CELL}" fill="none" stroke="var(--rule)"/>'
-    body = f'<svg viewBox="0 0 {width} {height}" role="img" aria-label="{alt}" font-size="9">{frame}{cells}{labels}</svg>'
-    return Chart(heat.title, heat.note, Markup(body))  # noqa: S704
+    body = (
+        f'<svg viewBox="0 0 {width} {height}" role="img" aria-label="{alt}" font-size="9">{frame}{cells}{labels}</svg>'
+    )
+    return Chart(heat.title, heat.note, Markup(body))
 
 
 def _cell(heat: Heat, i: int, j: int, left: int, top: int) -> str:
@@ -147,7 +149,9 @@ def _cell(heat: Heat, i: int, j: int, left: int, top: int) -> str:
 def _label(i: int, name: str, left: int, top: int) -> str:
     middle = i * CELL + CELL / 2
     side = f'<text x="{left - 5}" y="{top + middle + 3}" text-anchor="end" fill="var(--soft)">{{}}</text>'
-    above = f'<text x="{left + middle}" y="{top - 4}" text-anchor="middle" fill="var(--soft)" font-size="8">{i + 1}</text>'
+    above = (
+        f'<text x="{left + middle}" y="{top - 4}" text-anchor="middle" fill="var(--soft)" font-size="8">{i + 1}</text>'
+    )
     return side.format(html.escape(f"{short(name, 15)} {i + 1}")) + above
 
 
