@@ -129,7 +129,7 @@ def _level_shares(columns: dict[str, pd.Series]) -> tuple[list[str], dict[str, l
     shares = {}
     for which, column in columns.items():
         counts = column.value_counts()
-        known = [float(counts.get(level, 0)) / len(column) for level in levels]
+        known = (counts.reindex(levels, fill_value=0).to_numpy(dtype=float) / len(column)).tolist()
         shares[which] = [*known, max(0.0, float(column.notna().mean()) - sum(known))]
     names = [f"{level:g}" if isinstance(level, float) else str(level) for level in levels]
     if all(values[-1] < 1e-9 for values in shares.values()):
@@ -168,11 +168,11 @@ def _pairs(
     together = np.nanmax([np.nan_to_num(square) for square in squares.values()], axis=0)
     kept = np.sort(np.argsort(-together.mean(0), kind="stable")[:MOST_PAIRED])
     columns, most = [names[i] for i in kept], max(FAINTEST, float(together.max()))
-    real = _heat("Real rows", "association", columns, associations(train[columns][:ROWS]), 1.0)
+    real = _heat("Real rows", "association", columns, associations(train.loc[:, columns].head(ROWS)), 1.0)
     rows = []
     for name, frame in shown.items():
         title = "Synthetic rows" if name in models else name.capitalize()
-        made = _heat(title, "association", columns, associations(frame[columns][:ROWS]), 1.0)
+        made = _heat(title, "association", columns, associations(frame.loc[:, columns].head(ROWS)), 1.0)
         off = _heat("Error", f"strongest colour: {most:.0f} %", columns, squares[name][np.ix_(kept, kept)], most)
         rows.append((name, [real, made, off]))
     left = (

@@ -28,6 +28,7 @@ from sansheng.metrics.health import lost_classes
 from sansheng.metrics.image import ImageFeatures, fit_classifier_features, fit_transform_features
 from sansheng.metrics.memory import ClosestPairs, closest_pairs
 from sansheng.metrics.privacy import Attacks, Findings
+from sansheng.metrics.rows import identifies
 from sansheng.metrics.score import score as make_score
 from sansheng.metrics.scores import LIMIT
 from sansheng.metrics.text import ngram_features, top_ngrams
@@ -238,7 +239,10 @@ def _nothing(data: Data) -> Extra:
 
 
 def _table_scores(data: Data) -> Extra:
-    return lambda records, generator: score_table(data.train_records.values, records.values, generator=generator)
+    """Identifiers are left out: those of new rows are new by right."""
+    train = data.train_records.values
+    names = [c for c in train.columns if not identifies(train[c])] or list(train.columns)
+    return lambda records, generator: score_table(train[names], records.values[names], generator=generator)
 
 
 def _text_scores(data: Data) -> Extra:

@@ -212,7 +212,8 @@ class Attacks:
         hits = np.array(found)
         rates = (hits >= 0).mean(0)
         error = _error_of_people(hits, n)
-        return SinglingOut(*map(float, rates), normal_interval(100 * float(rates[0] - rates[1]), error), len(hits))
+        advantage = normal_interval(100 * float(rates[0] - rates[1]), error)
+        return SinglingOut(float(rates[0]), float(rates[1]), advantage, len(hits))
 
     def _singled(
         self, made: np.ndarray, train: np.ndarray, held_out: np.ndarray, generator: np.random.Generator

@@ -64,7 +64,7 @@ class RowSpace:
     @staticmethod
     def fit(train: pd.DataFrame) -> RowSpace:
         """Learn ranks and levels from training rows. Raises ValueError if no column is left."""
-        columns = tuple(_fit(str(c), series(train, c)) for c in train.columns if not _identifies(series(train, c)))
+        columns = tuple(_fit(str(c), series(train, c)) for c in train.columns if not identifies(series(train, c)))
         if not columns:
             raise ValueError("every column is an identifier; there is nothing to compare rows by")
         return RowSpace(columns)
@@ -115,5 +115,6 @@ def _fit(name: str, column: pd.Series) -> Column:
     return Column(name, None, tuple(column.astype(object).value_counts().index[:LEVELS]))
 
 
-def _identifies(column: pd.Series) -> bool:
+def identifies(column: pd.Series) -> bool:
+    """True for a column of words of which nearly every one is different: a name, a number of a record."""
     return not is_numeric(column) and len(column) > 2 and column.nunique() > NEARLY_ALL * len(column)

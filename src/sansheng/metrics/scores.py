@@ -93,7 +93,7 @@ def score_usefulness(
 ) -> dict[str, Score]:
     """usefulness (AUC or R2) of `fake` to predict `target` in held-out rows; empty where nothing can be learnt."""
     try:
-        found = usefulness(fake[:USED], held_out[:LIMIT], target, generator=generator)
+        found = usefulness(fake.head(USED), held_out.head(LIMIT), target, generator=generator)
     except ValueError:
         return {}  # such as a target that is missing in all synthetic rows
     return {"usefulness": score(found.measures[found.measure], found.n, "higher", found.measure)}

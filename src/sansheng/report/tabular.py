@@ -98,7 +98,7 @@ def _histogram(one: Distribution, looks: Mapping[str, Mark], alt: str) -> str:
 def _value_ticks(axes: Axes, edges: np.ndarray, *, dates: bool, gap: bool) -> None:
     """Three or four labels within the range, and "missing" beyond it."""
     low, high = float(edges[0]), float(edges[-1])
-    places = [low, (low + high) / 2, high] if dates else MaxNLocator(4).tick_values(low, high).tolist()
+    places = [low, (low + high) / 2, high] if dates else list(MaxNLocator(4).tick_values(low, high))
     places = [p for p in places if low <= p <= high - (0.06 * (high - low) if gap and not dates else 0)]
     labels = [_day(p) if dates else tick(p) for p in places]
     if gap:
