@@ -15,7 +15,7 @@ from sansheng.metrics.scores import score_privacy
 from sansheng.privacy_chapter import alarms
 from sansheng.quality_chapter import distribution
 from sansheng.report import Chapter
-from sansheng.score import Scorer, fit_scorer
+from sansheng.score import Scorer, compared_columns, fit_scorer
 from small_tables import clinic
 
 
@@ -112,6 +112,12 @@ def test_whole_numbers_fall_evenly_into_bars() -> None:
     one = distribution("n", {"real": table}, {})
     shares = np.array(one.shares["real"][:-1])
     assert np.ptp(shares) == pytest.approx(0, abs=1e-9)
+
+
+def test_identifiers_are_not_judged() -> None:
+    table = clinic(120, 0).assign(patient_id=np.arange(120) + 1000)
+    assert "patient_id" not in compared_columns(open_data(table))
+    assert "version" in compared_columns(open_data(table))
 
 
 def test_what_is_no_table_has_no_chapters() -> None:

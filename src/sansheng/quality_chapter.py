@@ -18,7 +18,7 @@ from sansheng.metrics.scores import LIMIT, USED
 from sansheng.metrics.table import TableErrors, as_numbers, is_numeric, series, table_errors
 from sansheng.metrics.usefulness import usefulness
 from sansheng.report import Chapter, Distribution, Heat, Panel, Part
-from sansheng.score import Scorer
+from sansheng.score import Scorer, compared_columns
 
 FEW = 10
 """Up to so many different numbers are shown one by one, and so many levels by name."""
@@ -57,7 +57,7 @@ def quality_chapter(entries: Sequence[Entry], scorer: Scorer) -> Chapter:
     """The chapter of tables. entries: families, and the references of which held-out data are shown."""
     train = scorer.data.train_records.values
     shown = {e.name: e.shown.values for e in entries if e.shown is not None and (e.runs or _held_out(e))}
-    names = list(scorer.attacks.space.names) if scorer.attacks else list(map(str, train.columns))
+    names = compared_columns(scorer.data)
     errors = {name: table_errors(train[names], frame[names], bins="real") for name, frame in shown.items()}
     models = {e.name: shown[e.name] for e in entries if e.runs and e.name in shown}
     parts = [_columns(train, models, errors, names), _pairs(train, shown, models, errors, names)]
@@ -211,11 +211,12 @@ def _usefulness(entries: Sequence[Entry], scorer: Scorer) -> list[Part]:
     target, rows, header = scorer.target, [], []
     if target is None:
         return []
-    held_out = scorer.data.test_records.values[:LIMIT]
+    names = compared_columns(scorer.data)
+    held_out = scorer.data.test_records.values[names].head(LIMIT)
     for entry in entries:
         if entry.shown is None or _held_out(entry):
             continue
-        lesson = entry.shown.values[:USED]
+        lesson = entry.shown.values[names].head(USED)
         try:
             found = usefulness(lesson, held_out, target, generator=np.random.default_rng(0))
         except ValueError:

@@ -17,6 +17,7 @@ from threadpoolctl import threadpool_limits
 
 from sansheng import builtin
 from sansheng.codecs.base import Records
+from sansheng.codecs.table import TableCodec
 from sansheng.data import Data
 from sansheng.metrics import Score, score_features, score_table, score_text, score_usefulness
 from sansheng.metrics.bootstrap import Interval, share_interval, subsample_interval, subsample_spread
@@ -105,7 +106,9 @@ class Scorer:
     def _usefulness(self, records: Records, generator: np.random.Generator) -> dict[str, Score]:
         if self.target is None:
             return {}
-        return score_usefulness(records.values, self.data.test_records.values, self.target, generator=generator)
+        names = compared_columns(self.data)
+        tables = records.values[names], self.data.test_records.values[names]
+        return score_usefulness(*tables, self.target, generator=generator)
 
     def _class_scores(self, records: Records, generator: np.random.Generator) -> dict[str, Score]:
         """How the classes come, and whether those that were asked for came."""
@@ -172,9 +175,18 @@ def fit_scorer(data: Data, *, seed: int, features: Extractor | None = None) -> S
     scorer = Scorer(data, features, EXTRAS[data.kind](data), headline, train, held_out, some, classifier, label)
     if data.kind != "table":
         return scorer
-    rows, target = data.train_records.values, next(iter(data.condition), None)
-    attacks = Attacks(rows, data.test_records.values, seed=seed)
+    names = compared_columns(data)
+    rows, target = data.train_records.values[names], next(iter(data.condition), None)
+    attacks = Attacks(rows, data.test_records.values[names], seed=seed)
     return replace(scorer, attacks=attacks, target=choose_target(rows, target))
+
+
+def compared_columns(data: Data) -> list[str]:
+    """The columns that a table is judged by: all but identifiers and what was left out, which are new by right."""
+    columns = data.codec.columns if isinstance(data.codec, TableCodec) else ()
+    known = [c.name for c in columns if c.slots or c.kind == "constant"]
+    train = data.train_records.values
+    return [name for name in known if not identifies(train[name])] or known
 
 
 def independent_columns(records: Records, generator: np.random.Generator) -> Records | None:
@@ -239,9 +251,8 @@ def _nothing(data: Data) -> Extra:
 
 
 def _table_scores(data: Data) -> Extra:
-    """Identifiers are left out: those of new rows are new by right."""
+    names = compared_columns(data)
     train = data.train_records.values
-    names = [c for c in train.columns if not identifies(train[c])] or list(train.columns)
     return lambda records, generator: score_table(train[names], records.values[names], generator=generator)
 
 
