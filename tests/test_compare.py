@@ -58,7 +58,11 @@ def test_models_had_the_same_conditions(table: Comparison) -> None:
 
 def test_reference_rows_behave_as_they_must(table: Comparison) -> None:
     rows = {row["name"]: row["scores"] for row in json.loads(table.scores.read_text())["rows"]}
-    assert "copying" not in rows["held-out data"]
+    of_the_rest = {"copying", "usefulness", "membership", "attribute_inference", "singling_out"}
+    assert of_the_rest.isdisjoint(rows["held-out data"])
+    assert of_the_rest <= rows["training data replayed"].keys()
+    assert rows["training data replayed"]["copied"]["value"] == 1
+    assert rows["held-out data"]["copied"]["value"] == 0
     assert rows["training data replayed"]["copying"]["value"] > 0.5
     assert rows["columns independent"]["shape_error"]["value"] < rows["vae"]["shape_error"]["value"]
     for name in ("vae", "gan", "diffusion", "flow"):
@@ -70,6 +74,8 @@ def test_the_page_is_one_file_with_every_row(table: Comparison) -> None:
     for name in ("vae", "gan", "diffusion", "flow", "held-out data", "columns independent"):
         assert name in page
     assert "sansheng compare" in page
+    assert '<section id="quality">' in page
+    assert '<section id="privacy">' in page
     assert "http://" not in page.replace("http://www.w3.org", "")
 
 

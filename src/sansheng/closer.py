@@ -14,7 +14,9 @@ import numpy as np
 from sansheng.codecs.base import Codec, Records
 from sansheng.codecs.image import grid, to_picture
 from sansheng.entry import Entry
-from sansheng.report import Panel, Section
+from sansheng.privacy_chapter import privacy_chapter
+from sansheng.quality_chapter import quality_chapter
+from sansheng.report import Chapter, Panel, Section
 from sansheng.score import LIMIT, Scorer
 
 PAIRS = 8
@@ -42,6 +44,13 @@ def closer_look(entries: Sequence[Entry], scorer: Scorer) -> list[Section]:
     if scorer.classifier is not None:
         sections.append(Section("Class by class", CLASSES_NOTE, [_classes(entries, scorer)]))
     return sections
+
+
+def table_chapters(entries: Sequence[Entry], scorer: Scorer) -> list[Chapter]:
+    """What there is to say of tables: their quality and their privacy."""
+    if scorer.data.kind != "table":
+        return []
+    return [quality_chapter(entries, scorer), privacy_chapter(entries, scorer)]
 
 
 def bias_notes(scorer: Scorer) -> list[str]:

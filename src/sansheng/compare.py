@@ -17,13 +17,13 @@ import numpy as np
 from sansheng import checkpoint, devices
 from sansheng import folder as files
 from sansheng.budget import Budget
-from sansheng.closer import bias_notes, closer_look
+from sansheng.closer import bias_notes, closer_look, table_chapters
 from sansheng.codecs.base import Records
 from sansheng.data import Data
 from sansheng.entry import EVALUATION_KEY, CostPoint, Entry, build_page, table_of
 from sansheng.errors import DataError
 from sansheng.events import Event, Observer, ignore
-from sansheng.metrics.scores import FEWEST
+from sansheng.metrics.scores import FEWEST, score_privacy
 from sansheng.model import Sampling
 from sansheng.plan import Source, parse_budget, read_data
 from sansheng.presets import has_preset
@@ -36,6 +36,8 @@ from sansheng.score import Extractor, Scorer, fit_scorer, independent_columns
 FAMILY_NAMES = ("vae", "gan", "diffusion", "flow")
 SAMPLES = 2000
 COST_SAMPLES = 500
+OF_HELD_OUT = ("copying", "usefulness", "membership", "attribute_inference", "singling_out")
+"""Scores that hold samples against held-out examples, which say nothing of these examples themselves."""
 EVALUATIONS = (1, 2, 4, 8, 16, 32)
 
 
@@ -109,7 +111,9 @@ def compare(
     asked = {"--families": ",".join(families), "--presets": ",".join(presets), "--seeds": seeds}
     asked |= {"--condition": ",".join(data.condition) or None, "--parameters": parameters, "--samples": samples}
     asked["--alpha"] = True if data.alpha else None
-    page = build_page(data, entries, n=n, asked=asked, notes=bias_notes(scorer), sections=closer_look(entries, scorer))
+    observe(Event("phase", "writing the report"))
+    more: dict[str, Any] = {"sections": closer_look(entries, scorer), "chapters": table_chapters(entries, scorer)}
+    page = build_page(data, entries, n=n, asked=asked, notes=bias_notes(scorer), **more)
     _write(folder, data, entries, page)
     observe(Event("saved", str(folder / "report.html")))
     return Comparison(folder, [run for group in runs.values() for run in group], page)
@@ -174,6 +178,8 @@ def _score_family(name: str, runs: list[Run], scorer: Scorer, n: int, observe: O
         cost = _cost(run, (time.perf_counter() - began) * 1000 / n)
         entry.shown = entry.shown or records
         entry.scores.append(run.score(scorer, records))
+        if len(entry.scores) == 1:
+            _attack(entry, scorer)
         entry.costs.append(cost)
         entry.symptoms += [s for s in (*run.symptoms(), *scorer.symptoms(records)) if s not in entry.symptoms]
     model = runs[0].model
@@ -187,6 +193,14 @@ def _score_family(name: str, runs: list[Run], scorer: Scorer, n: int, observe: O
         entry.cost_curve = [CostPoint(int(cost[EVALUATION_KEY]), score, cost["sample_seconds_per_1000"])]
     entry.headline = scorer.headline
     return entry
+
+
+def _attack(entry: Entry, scorer: Scorer) -> None:
+    """Try the privacy of the rows shown, and add what was found to the first scores."""
+    if entry.shown is not None:
+        entry.findings = scorer.attack(entry.shown, np.random.default_rng([0, 5]))
+    if entry.findings is not None:
+        entry.scores[0] |= score_privacy(entry.findings)
 
 
 def _cost(run: Run, seconds_per_1000: float) -> dict[str, float]:
@@ -223,5 +237,8 @@ def _references(scorer: Scorer, n: int, observe: Observer) -> list[Entry]:
         Entry(name, "reference", [scorer.score(records, np.random.default_rng([0, 2]))], shown=records)
         for name, records in rows.items()
     ]
-    entries[0].scores[0].pop("copying")  # held-out examples are their own nearest neighbours
+    for entry in entries:
+        _attack(entry, scorer)
+    for metric in OF_HELD_OUT:
+        entries[0].scores[0].pop(metric, None)
     return entries

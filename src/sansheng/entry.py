@@ -19,7 +19,8 @@ import pandas as pd
 from sansheng.codecs.base import Records
 from sansheng.data import Data
 from sansheng.metrics import Score, pool_scores
-from sansheng.report import CostCurve, Curve, HealthNote, Page, Panel, Row, ScoreCell, Section, ranked_table
+from sansheng.metrics.privacy import Findings
+from sansheng.report import Chapter, CostCurve, Curve, HealthNote, Page, Panel, Row, ScoreCell, Section, ranked_table
 from sansheng.report.explanations import explain
 from sansheng.run import Run
 from sansheng.session import read_journal
@@ -27,7 +28,7 @@ from sansheng.session import read_journal
 EVALUATION_KEY = "network_evaluations_per_sample"
 HEADLINES = (
     "frechet", "ngram_divergence", "modes", "high_quality", "shape_error", "trend_error", "coverage", "two_sample_auc",
-    "copied", "copying",
+    "usefulness", "copied", "copying",
 )  # fmt: skip
 """What a terminal has room for, as far as it was measured."""
 SHOWN_IN_TERMINAL = 4
@@ -59,6 +60,8 @@ class Entry:
     cost_curve: list[CostPoint] = field(default_factory=list)
     shown: Records | None = None
     symptoms: list[str] = field(default_factory=list)
+    findings: Findings | None = None
+    """Of attacks on the rows that are shown, where these are a table."""
 
     def pooled(self) -> dict[str, Score]:
         """One score a metric, over the seeds."""
@@ -83,6 +86,7 @@ def build_page(
     asked: Mapping[str, Any],
     notes: Sequence[str] = (),
     sections: Sequence[Section] = (),
+    chapters: Sequence[Chapter] = (),
 ) -> Page:
     """The report of these rows. asked: the options of the command, None where none was given, True for a switch."""
     families = [entry for entry in entries if entry.runs]
@@ -106,6 +110,7 @@ def build_page(
         reproduce=[f"pip install sansheng=={version('sansheng')}", command],
         version=version("sansheng"),
         sections=sections,
+        chapters=chapters,
     )
 
 

@@ -25,7 +25,7 @@ from sansheng.events import Event, Observer, ignore
 from sansheng.health import examine
 from sansheng.loop import State, derive_seed
 from sansheng.loop import train as take_steps
-from sansheng.metrics import Score
+from sansheng.metrics import Score, score_privacy
 from sansheng.model import Batch, GenerativeModel, HasLikelihood, Sampling
 from sansheng.plan import Source, parse_budget, plan, telling
 from sansheng.recipe import Recipe, build, count_parameters
@@ -161,7 +161,10 @@ class Run:
         observe(Event("phase", "preparing the scores"))
         scorer = fit_scorer(data.for_scores(), seed=self.recipe.data.split_seed, features=features)
         observe(Event("phase", f"drawing {n:,} samples"))
-        scores = self.score(scorer, self.draw(n, seed=seed), seed=seed)
+        records = self.draw(n, seed=seed)
+        scores = self.score(scorer, records, seed=seed)
+        if (found := scorer.attack(records, np.random.default_rng([seed, 5]))) is not None:
+            scores |= score_privacy(found)
         checkpoint.write_json(self.path / "scores.json", {name: score.to_json() for name, score in scores.items()})
         return scores
 

@@ -7,7 +7,7 @@ reference every row is compared with; held-out data serve as a row of their own 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,8 +17,9 @@ from threadpoolctl import threadpool_limits
 
 from sansheng import builtin
 from sansheng.codecs.base import Records
+from sansheng.codecs.table import TableCodec
 from sansheng.data import Data
-from sansheng.metrics import Score, score_features, score_table, score_text
+from sansheng.metrics import Score, score_features, score_table, score_text, score_usefulness
 from sansheng.metrics.bootstrap import Interval, share_interval, subsample_interval, subsample_spread
 from sansheng.metrics.classes import ClassDistance, class_distances, class_imbalance
 from sansheng.metrics.coverage import modes
@@ -27,9 +28,12 @@ from sansheng.metrics.extrapolation import frechet_debiased
 from sansheng.metrics.health import lost_classes
 from sansheng.metrics.image import ImageFeatures, fit_classifier_features, fit_transform_features
 from sansheng.metrics.memory import ClosestPairs, closest_pairs
+from sansheng.metrics.privacy import Attacks, Findings
+from sansheng.metrics.rows import identifies
 from sansheng.metrics.score import score as make_score
 from sansheng.metrics.scores import LIMIT
 from sansheng.metrics.text import ngram_features, top_ngrams
+from sansheng.metrics.usefulness import choose_target
 
 Extractor = Callable[[Any], np.ndarray]
 """Records' values (uint8 images, a DataFrame, an array, a list of strings) -> features ``(N, F)``."""
@@ -56,18 +60,30 @@ class Scorer:
     classifier: ImageFeatures | None
     label: str = ""
     """The name of the labels that the classifier tells."""
+    attacks: Attacks | None = None
+    """What a table's privacy is tried with."""
+    target: str | None = None
+    """The column of a table that its usefulness is measured on."""
 
     def score(self, records: Records, generator: np.random.Generator) -> dict[str, Score]:
         """Every score of these records against the training split."""
         drawn = self.features(records.values)
         common = score_features(self.train, self.held_out, drawn, generator=generator)
-        return {**self.extra(records, generator), **self._class_scores(records, generator), **common}
+        return {
+            **self.extra(records, generator),
+            **self._usefulness(records, generator),
+            **self._class_scores(records, generator),
+            **common,
+        }
+
+    def attack(self, records: Records, generator: np.random.Generator) -> Findings | None:
+        """What attacks on the privacy of the training rows find in these; None for what is not a table."""
+        return None if self.attacks is None else self.attacks.run(records.values, generator)
 
     def quality(self, records: Records, generator: np.random.Generator) -> Score:
         """The headline score alone."""
-        extra = self.extra(records, generator)
-        if self.headline in extra:
-            return extra[self.headline]
+        if self.headline != "frechet":
+            return self.extra(records, generator)[self.headline]
         drawn, share = self.features(records.values), min(0.5, 1000 / len(records))
         with threadpool_limits(1):  # small products, which threads slow down
             near = subsample_interval(frechet, self.train[:LIMIT], drawn, generator=generator, rounds=20, share=share)
@@ -86,6 +102,13 @@ class Scorer:
         return [
             f"mode collapse: {len(lost)} of {len(names)} classes hardly come: {', '.join(str(names[i]) for i in lost)}"
         ]
+
+    def _usefulness(self, records: Records, generator: np.random.Generator) -> dict[str, Score]:
+        if self.target is None:
+            return {}
+        names = compared_columns(self.data)
+        tables = records.values[names], self.data.test_records.values[names]
+        return score_usefulness(*tables, self.target, generator=generator)
 
     def _class_scores(self, records: Records, generator: np.random.Generator) -> dict[str, Score]:
         """How the classes come, and whether those that were asked for came."""
@@ -149,7 +172,21 @@ def fit_scorer(data: Data, *, seed: int, features: Extractor | None = None) -> S
     train = features(data.train_records.take(some).values)
     held_out = features(data.test_records.values)
     headline = "high_quality" if data.source in builtin.MIXTURES else HEADLINES.get(data.kind, "frechet")
-    return Scorer(data, features, EXTRAS[data.kind](data), headline, train, held_out, some, classifier, label)
+    scorer = Scorer(data, features, EXTRAS[data.kind](data), headline, train, held_out, some, classifier, label)
+    if data.kind != "table":
+        return scorer
+    names = compared_columns(data)
+    rows, target = data.train_records.values[names], next(iter(data.condition), None)
+    attacks = Attacks(rows, data.test_records.values[names], seed=seed)
+    return replace(scorer, attacks=attacks, target=choose_target(rows, target))
+
+
+def compared_columns(data: Data) -> list[str]:
+    """The columns that a table is judged by: all but identifiers and what was left out, which are new by right."""
+    columns = data.codec.columns if isinstance(data.codec, TableCodec) else ()
+    known = [c.name for c in columns if c.slots or c.kind == "constant"]
+    train = data.train_records.values
+    return [name for name in known if not identifies(train[name])] or known
 
 
 def independent_columns(records: Records, generator: np.random.Generator) -> Records | None:
@@ -214,7 +251,9 @@ def _nothing(data: Data) -> Extra:
 
 
 def _table_scores(data: Data) -> Extra:
-    return lambda records, generator: score_table(data.train_records.values, records.values, generator=generator)
+    names = compared_columns(data)
+    train = data.train_records.values
+    return lambda records, generator: score_table(train[names], records.values[names], generator=generator)
 
 
 def _text_scores(data: Data) -> Extra:

@@ -4,9 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
+from sklearn import metrics
 
 from sansheng.metrics.table import TableComparison, table_errors
-from sansheng.metrics.usefulness import usefulness
+from sansheng.metrics.usefulness import _of_classes, choose_target, usefulness
 
 
 def rng(seed: int = 0) -> np.random.Generator:
@@ -29,12 +30,14 @@ def test_numbers_are_compared_by_kolmogorov_smirnov() -> None:
     assert (found.shape, found.trend, found.pairs) == (found.columns["x"], 0, {})
 
 
-def test_categories_are_compared_by_total_variation_with_missing_as_a_level() -> None:
+def test_categories_are_compared_by_total_variation_of_what_is_there() -> None:
     real = pd.DataFrame({"c": ["a", "a", "b", None], "d": [True, False, True, True]})
     fake = pd.DataFrame({"c": ["a", "z", None, None], "d": [True, True, True, True]})
     found = table_errors(real, fake)
-    assert found.columns == pytest.approx({"c": 100 * (0.25 + 0.25 + 0.25 + 0.25) / 2, "d": 25})
+    assert found.columns == pytest.approx({"c": 100 * (1 / 6 + 1 / 3 + 1 / 2) / 2, "d": 25})
     assert found.shape == pytest.approx((50 + 25) / 2)
+    assert found.missing == {"c": 25, "d": 0}
+    assert found.pairs[("c", "d")] == pytest.approx(50), "missing is a level of a pair"
 
 
 def test_two_numbers_are_compared_by_correlation() -> None:
@@ -43,9 +46,11 @@ def test_two_numbers_are_compared_by_correlation() -> None:
     assert table_errors(real, fake).pairs == pytest.approx({("x", "y"): 100 * abs(0.8 - -1) / 2})
 
 
-def test_a_constant_has_no_correlation() -> None:
-    real = pd.DataFrame({"x": [1.0, 2, 3], "y": [1.0, 2, 3]})
-    assert table_errors(real, real.assign(y=7.0)).trend == pytest.approx(50)
+def test_a_constant_has_no_correlation_and_its_pair_does_not_count() -> None:
+    real = pd.DataFrame({"x": [1.0, 2, 3], "y": [1.0, 2, 3], "z": [3.0, 2, 1]})
+    found = table_errors(real, real.assign(y=7.0, z=real["x"]))
+    assert np.isnan(found.pairs[("x", "y")])
+    assert found.trend == pytest.approx(100)
 
 
 def test_two_categories_are_compared_by_their_joint_table() -> None:
@@ -56,17 +61,28 @@ def test_two_categories_are_compared_by_their_joint_table() -> None:
     assert table_errors(real, fake).shape == 0
 
 
-def test_a_number_beside_a_category_is_put_into_ten_bins_of_the_real_range() -> None:
+def test_a_number_beside_a_category_is_put_into_ten_bins_of_its_range() -> None:
+    """The largest is a bin of its own, with what lies above and what is missing."""
     real = pd.DataFrame({"x": np.arange(0.0, 11), "c": ["a"] * 11})
     fake = pd.DataFrame({"x": [0.5, 9.2, 10.0, -1, 11, np.nan], "c": ["a"] * 6})
-    p = np.array([1.0] * 9 + [2, 0, 0, 0]) / 11  # bins, below, above, missing
-    q = np.array([1.0] + [0] * 8 + [2, 1, 1, 1]) / 6
-    assert table_errors(real, fake).pairs[("x", "c")] == pytest.approx(50 * np.abs(p - q).sum())
+    p = np.array([0.0] + [1] * 11) / 11  # below, bins, the rest
+    by_real = np.array([1.0, 1] + [0] * 8 + [1, 3]) / 6
+    by_own = np.array([0.0, 1, 1] + [0] * 6 + [1, 1, 2]) / 6  # 1.2 wide, from -1
+    found = table_errors(real, fake, bins="real"), table_errors(real, fake)
+    for errors, q in zip(found, (by_real, by_own), strict=True):
+        assert errors.pairs[("x", "c")] == pytest.approx(50 * np.abs(p - q).sum())
 
 
 def test_a_constant_number_has_a_bin_of_its_own() -> None:
     real = pd.DataFrame({"x": [5.0] * 4, "c": ["a"] * 4})
-    assert table_errors(real, real.assign(x=[4.0, 5, 6, np.nan])).trend == pytest.approx(75)
+    assert table_errors(real, real.assign(x=[4.0, 5, 6, np.nan]), bins="real").trend == pytest.approx(75)
+    assert table_errors(real, real.assign(x=9.0)).trend == 0
+
+
+def test_an_empty_column_differs_from_a_full_one_and_not_from_itself() -> None:
+    full, empty = (pd.DataFrame({"x": x, "c": ["a"] * 2}) for x in ([1.0, 2.0], [np.nan, np.nan]))
+    assert table_errors(full, empty).columns["x"] == 100
+    assert table_errors(empty, empty).shape == 0
 
 
 def test_many_levels_are_counted_by_what_occurs(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -154,3 +170,34 @@ def test_a_target_that_is_not_there_is_refused() -> None:
         usefulness(table.assign(y=np.nan), table, "y")
     with pytest.raises(ValueError, match="no column to predict"):
         usefulness(table[["c"]], table[["c"]], "c")
+
+
+def test_every_measure_of_usefulness_lies_in_its_interval() -> None:
+    train, test = mixed(400), mixed(300, 1)
+    for target in ("c", "x"):
+        found = usefulness(train, test, target, generator=rng())
+        assert list(found.measures) == (["R2", "RMSE"] if target == "x" else ["AUC", "accuracy", "F1"])
+        assert found.value == found.measures[found.measure].value
+        assert all(m.low <= m.value <= m.high and m.low < m.high for m in found.measures.values())
+        assert usefulness(train, test, target).measures[found.measure].low == found.value
+
+
+def test_areas_and_f1_by_hand() -> None:
+    draw = rng(3)
+    truth, scores = draw.integers(0, 3, 200), np.round(draw.dirichlet([1, 1, 1], 200), 1)
+    measured = _of_classes(np.array(list("abc"))[truth], scores, list("abc"))
+    rows, guess = np.arange(200), scores.argmax(1)
+    by_class = [metrics.roc_auc_score(truth == c, scores[:, c]) for c in range(3)]
+    assert measured["AUC"](rows) == pytest.approx(np.mean(by_class))
+    assert measured["F1"](rows) == pytest.approx(metrics.f1_score(truth, guess, average="macro"))
+    assert measured["accuracy"](rows) == pytest.approx(metrics.accuracy_score(truth, guess))
+    two = rows[truth < 2]
+    assert measured["AUC"](two) == pytest.approx(metrics.roc_auc_score(truth[two], scores[two, 1]))
+
+
+def test_the_column_to_predict_is_the_one_given_or_the_last_class_or_number() -> None:
+    frame = pd.DataFrame({"y": np.arange(50.0), "c": ["a", "b"] * 25, "x": np.arange(50.0), "id": range(50)})
+    assert choose_target(frame) == "c"
+    assert choose_target(frame, "y") == "y"
+    assert choose_target(frame[["y", "x"]]) == "x"
+    assert choose_target(frame[["y"]]) is None

@@ -10,7 +10,19 @@ import numpy as np
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from sansheng.report import CostCurve, Curve, HealthNote, Page, Panel, Row, ScoreCell
+from sansheng.report import (
+    Chapter,
+    CostCurve,
+    Curve,
+    Distribution,
+    HealthNote,
+    Heat,
+    Page,
+    Panel,
+    Part,
+    Row,
+    ScoreCell,
+)
 from sansheng.report.page import Better
 
 FAMILIES = ("vae", "gan", "diffusion", "flow")
@@ -59,7 +71,29 @@ def example_page(seeds: int = 3, presets: Sequence[str] = ("default",), form: st
             f"sansheng compare digits --budget 60s --seeds {seeds} --out runs/digits",
         ],
         version="0.1.0",
+        chapters=[_chapter(names, rng)] if form == "table" else [],
     )
+
+
+def _chapter(names: Sequence[str], rng: np.random.Generator) -> Chapter:
+    """Columns, pairs and a wide table of words, as the chapters of tables have them."""
+    tables = ["real", *names]
+    ages = {name: rng.dirichlet(np.full(20, 5)).tolist() for name in tables}
+    wards = {name: (0.9 * rng.dirichlet(np.full(4, 5))).tolist() for name in tables}
+    columns = [f"a_column_with_a_long_name_{i}" for i in range(18)]
+    square = rng.uniform(-1, 1, (18, 18))
+    heats = [Heat(title, "made up", columns, (square + square.T).tolist(), 2.0, signed=True) for title in "abc"]
+    distributions = [
+        Distribution("age", list(np.linspace(0, 90, 21)), ages, dict.fromkeys(tables, 0.0), dict.fromkeys(names, 3.0)),
+        Distribution("ward", ["a", "b", "c", "another with a long name"], wards, dict.fromkeys(tables, 0.1)),
+    ]
+    words = ["an attack", "a question of several words that goes on for a while", *["12.3 % [10.1, 14.5]"] * len(names)]
+    parts = [
+        Part("Every column", "How to read it.", distributions=distributions),
+        Part("Every pair of columns", "How to read it.", heats=[(name, heats) for name in names]),
+        Part("What was tried", "How to read it.", [Panel("", "reference", (["attack", "what", *names], [words] * 4))]),
+    ]
+    return Chapter("Quality", "What this is.", ["A sentence of what was found."], parts)
 
 
 def png(pixels: np.ndarray) -> bytes:

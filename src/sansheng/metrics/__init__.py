@@ -5,11 +5,21 @@ The one constraint: the same answer whatever the batch size, and nothing here kn
 distances   Frechet, kernel (KID), sliced Wasserstein            image     features of images, trained on the data
 coverage    precision, recall, density, coverage, modes          text      n-gram divergence and features
 memory      copying, exact copies                                ngram_model  the reference that counts n-grams
-twosample   a classifier told real from fake                     table     shape and trend errors; usefulness
-bootstrap   intervals                                            health    active units, lost classes
+twosample   a classifier told real from fake                     table     shape and trend errors; association
+bootstrap   intervals                                            usefulness  train on synthetic, test on real
+rows        rows of a table as points                            privacy   copies and attacks on a table
+health      active units, lost classes
 """
 
 from sansheng.metrics.score import Score, pool_scores
-from sansheng.metrics.scores import score_features, score_table, score_text
+from sansheng.metrics.scores import score_features, score_privacy, score_table, score_text, score_usefulness
 
-__all__ = ["Score", "pool_scores", "score_features", "score_table", "score_text"]
+__all__ = [
+    "Score",
+    "pool_scores",
+    "score_features",
+    "score_privacy",
+    "score_table",
+    "score_text",
+    "score_usefulness",
+]

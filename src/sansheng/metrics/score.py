@@ -18,11 +18,13 @@ RANGES: dict[str, tuple[float, float]] = {
     "AUC": (0.5, 1.0),
     "bits": (0.0, math.inf),
     "%": (0.0, 100.0),
+    "points": (-100.0, 100.0),
     "squared feature units": (0.0, math.inf),
     "squared kernel units": (-math.inf, math.inf),
     "ratio": (0.0, math.inf),
 }
-"""Lowest and highest value of each unit. An AUC below a half is chance and tells nothing apart, as a half does."""
+"""Lowest and highest value of each unit; points are a difference of percentages. An AUC below a half is chance and
+tells nothing apart, as a half does."""
 
 
 @dataclass(frozen=True)

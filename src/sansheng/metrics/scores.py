@@ -17,10 +17,12 @@ from sansheng.metrics.checks import feature_pair, features, subsample
 from sansheng.metrics.coverage import K, neighbourhoods
 from sansheng.metrics.distances import frechet, kernel_distance, mind_interval
 from sansheng.metrics.memory import copied_share, copying
+from sansheng.metrics.privacy import Findings
 from sansheng.metrics.score import Score, score
 from sansheng.metrics.table import TableComparison
 from sansheng.metrics.text import NgramComparison, unique_share
 from sansheng.metrics.twosample import two_sample_auc
+from sansheng.metrics.usefulness import usefulness
 
 LIMIT = 5000
 """Rows of each kind that a score of features or lines looks at."""
@@ -29,6 +31,8 @@ ROUNDS = 30
 SUBSAMPLE = 500
 """Rows of a subsample where the cost grows with their square."""
 TABLE_SUBSAMPLE = 2000
+USED = 20_000
+"""Synthetic rows a predictor is trained on."""
 DIRECTIONS = 300
 """Along which clouds are compared."""
 NARROW = 256
@@ -65,18 +69,48 @@ def score_features(
 def score_table(
     real: pd.DataFrame, fake: pd.DataFrame, *, generator: np.random.Generator, categorical: Sequence[str] = ()
 ) -> dict[str, Score]:
-    """shape_error and trend_error [%] of a synthetic table against a real one; `table.table_errors` says more."""
+    """shape_error, trend_error and missing_error [%] of a synthetic table; `table.table_errors` says what they are.
+
+    missing_error only where something is missing in the real table or in the synthetic one.
+    """
     comparison = TableComparison(real, fake, categorical=categorical)
     errors, rows = comparison.errors(), [np.arange(n) for n in comparison.rows]
     values = {"shape_error": errors.shape, "trend_error": errors.trend}
-    spread = np.zeros(2)
+    if real.isna().any(axis=None) or fake.isna().any(axis=None):
+        values["missing_error"] = errors.missing_mean
+    spread = np.zeros(3)
     if min(comparison.rows) >= 4:
         share = min(0.5, TABLE_SUBSAMPLE / min(comparison.rows))
         spread = subsample_spread(comparison.overall, *rows, generator=generator, rounds=ROUNDS, share=share)
     return {
         name: score(normal_interval(value, float(s)), len(fake), "lower", "%")
-        for (name, value), s in zip(values.items(), spread, strict=True)
+        for (name, value), s in zip(values.items(), spread, strict=False)
     }
+
+
+def score_usefulness(
+    fake: pd.DataFrame, held_out: pd.DataFrame, target: str, *, generator: np.random.Generator
+) -> dict[str, Score]:
+    """usefulness (AUC or R2) of `fake` to predict `target` in held-out rows; empty where nothing can be learnt."""
+    try:
+        found = usefulness(fake.head(USED), held_out.head(LIMIT), target, generator=generator)
+    except ValueError:
+        return {}  # such as a target that is missing in all synthetic rows
+    return {"usefulness": score(found.measures[found.measure], found.n, "higher", found.measure)}
+
+
+def score_privacy(found: Findings) -> dict[str, Score]:
+    """copied, near_copies, membership, attribute_inference and singling_out: estimates, no guarantee."""
+    copies, single, n, looked = found.copies, found.singling_out, found.rows, len(found.copies.near)
+    scores = {
+        "copied": score(share_interval(float(copies.exact.mean()), n), n, "lower", "share"),
+        "near_copies": score(share_interval(float(copies.near.mean()), looked), looked, "lower", "share"),
+        "membership": score(found.membership, found.people, "lower", "AUC"),
+        "attribute_inference": score(found.guesses.advantage, found.guesses.n, "lower", "points"),
+    }
+    if single.n:
+        scores["singling_out"] = score(single.advantage, single.n, "lower", "points")
+    return scores
 
 
 def score_text(

@@ -6,12 +6,16 @@ It imports nothing else of sansheng: whoever compares fills a `Page` and hands i
 from __future__ import annotations
 
 from sansheng.report.page import (
+    Chapter,
     CostCurve,
     Curve,
+    Distribution,
     HealthNote,
+    Heat,
     LossPoint,
     Page,
     Panel,
+    Part,
     Row,
     ScoreCell,
     Section,
@@ -21,12 +25,16 @@ from sansheng.report.render import render
 from sansheng.report.summary import RankedRow, Summary, Winner, ranked_table, summarise
 
 __all__ = [
+    "Chapter",
     "CostCurve",
     "Curve",
+    "Distribution",
     "HealthNote",
+    "Heat",
     "LossPoint",
     "Page",
     "Panel",
+    "Part",
     "RankedRow",
     "Row",
     "ScoreCell",

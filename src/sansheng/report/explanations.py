@@ -105,6 +105,42 @@ METRICS: dict[str, Explanation] = {
         "How far the relation between each pair of columns is off, averaged over pairs: 0 % is a perfect match.",
         "SDMetrics quality report, column pair trends",
     ),
+    "missing_error": Explanation(
+        "Missing values",
+        "By how many percentage points the share of missing values of a column is off, averaged over columns; shape "
+        "and trend errors hardly see it.",
+        "difference of shares",
+    ),
+    "near_copies": Explanation(
+        "Near copies",
+        "The share of samples that are nearer to a training example than 99 % of held-out examples are, so about 1 % "
+        "of fresh real data; an estimate and no guarantee of privacy.",
+        "distance to closest record, after Zhao et al. 2021",
+        ranked=False,
+    ),
+    "membership": Explanation(
+        "Membership inference",
+        "How well one can tell who was trained on, by where the synthetic rows are denser than the population: 0.5 "
+        "means not at all, 1 always. An estimate by one attack and no guarantee of privacy.",
+        "van Breugel et al. 2023 (DOMIAS), with nearest-neighbour densities",
+        ranked=False,
+    ),
+    "attribute_inference": Explanation(
+        "Attribute inference",
+        "By how many percentage points a column of a person is guessed right more often from the most similar "
+        "synthetic row if the person was trained on than if not: 0 is no leak. An estimate by one attack and no "
+        "guarantee of privacy.",
+        "Stadler et al. 2022; Giomi et al. 2023",
+        ranked=False,
+    ),
+    "singling_out": Explanation(
+        "Singling out",
+        "By how many percentage points a combination of values that is unique among the samples fits exactly one "
+        "person more often among those trained on than among as many others: 0 is no leak. An estimate by one attack "
+        "and no guarantee of privacy.",
+        "Cohen and Nissim 2020; Giomi et al. 2023",
+        ranked=False,
+    ),
     "ngram_divergence": Explanation(
         "N-gram divergence",
         "How different the counts of runs of 1 to 4 characters are from those of real text, as a Jensen–Shannon "

@@ -54,8 +54,8 @@ class Line:
 
 def interval_chart(dots: Sequence[Dot], guide: Number | None, alt: str) -> str:
     """A dot and its interval for each row, top to bottom; a dotted line at `guide` (what real data score)."""
-    names = [_short(dot.name) for dot in dots]
-    figure, axes = _canvas(height=19 * len(dots) + 34, left=14 + 6.1 * max(map(len, names), default=0), bottom=24)
+    names = [short(dot.name) for dot in dots]
+    figure, axes = canvas(height=19 * len(dots) + 34, left=14 + 6.1 * max(map(len, names), default=0), bottom=24)
     if guide is not None:
         axes.axvline(guide, color=REFERENCE.colour, linewidth=1, linestyle=(0, (1, 2)), zorder=1)
     for place, dot in enumerate(dots):
@@ -68,7 +68,7 @@ def interval_chart(dots: Sequence[Dot], guide: Number | None, alt: str) -> str:
     axes.set_yticks(range(len(dots)), names, parse_math=False)
     axes.tick_params(axis="y", length=0)
     axes.grid(axis="x", color=RULE, linewidth=0.8)
-    return _svg(figure, alt)
+    return svg(figure, alt)
 
 
 def cost_chart(lines: Sequence[Line], label: str, *, octaves: bool, alt: str) -> str:
@@ -76,7 +76,7 @@ def cost_chart(lines: Sequence[Line], label: str, *, octaves: bool, alt: str) ->
 
     octaves: put the ticks at powers of two (evaluations) instead of powers of ten (seconds).
     """
-    figure, axes = _canvas(width=400, height=235, left=42, bottom=40)
+    figure, axes = canvas(width=400, height=235, left=42, bottom=40)
     for line in lines:
         _cost_line(axes, line)
     axes.set_xscale("log", base=2 if octaves else 10)
@@ -84,17 +84,17 @@ def cost_chart(lines: Sequence[Line], label: str, *, octaves: bool, alt: str) ->
     axes.set_xlim(x.min() / 1.25, x.max() * 1.25)
     axes.xaxis.set_major_locator(FixedLocator(_octaves(x)) if octaves else _decades(x))
     axes.xaxis.set_minor_locator(NullLocator())
-    axes.xaxis.set_major_formatter(FuncFormatter(_tick))
+    axes.xaxis.set_major_formatter(FuncFormatter(tick))
     ends = [end for line in lines for part in (line.y, line.low, line.high) if part is not None for end in part]
     _value_axis(axes, ends, axis="y")
     axes.set_xlabel(label, color=INK, fontsize=11, parse_math=False)
     axes.grid(color=RULE, linewidth=0.8)
-    return _svg(figure, alt)
+    return svg(figure, alt)
 
 
 def loss_chart(lines: Sequence[Line], alt: str) -> str:
     """One loss of one family against seconds, a line for each seed."""
-    figure, axes = _canvas(height=150, left=48, bottom=36)
+    figure, axes = canvas(height=150, left=48, bottom=36)
     lines = [_averaged(line) for line in lines]
     for place, line in enumerate(lines):
         axes.plot(line.x, line.y, color=line.mark.colour, linewidth=1.5, alpha=max(0.35, 0.9 - 0.25 * place))
@@ -102,16 +102,16 @@ def loss_chart(lines: Sequence[Line], alt: str) -> str:
     ends = np.percentile(settled, [1, 99]).tolist() if settled else [0.0, 1.0]
     _value_axis(axes, ends, axis="y", margin=0.12)
     axes.xaxis.set_major_locator(MaxNLocator(5))
-    axes.xaxis.set_major_formatter(FuncFormatter(_tick))
+    axes.xaxis.set_major_formatter(FuncFormatter(tick))
     axes.set_xlabel("seconds", color=INK, fontsize=11)
     axes.grid(color=RULE, linewidth=0.8)
-    return _svg(figure, alt)
+    return svg(figure, alt)
 
 
 # -- parts of a chart --------------------------------------------------------------------------------------
 
 
-def _canvas(*, height: Number, left: Number, bottom: Number, width: Number = WIDTH) -> tuple[Figure, Axes]:
+def canvas(*, height: Number, left: Number, bottom: Number, width: Number = WIDTH) -> tuple[Figure, Axes]:
     """A figure of width x height [px] with one bare pair of axes."""
     figure = Figure(figsize=(width / 72, height / 72), dpi=72)
     FigureCanvasSVG(figure)
@@ -140,7 +140,7 @@ def _value_axis(axes: Axes, ends: Sequence[Number], *, axis: str, margin: float 
         room = margin * (high - low) or 0.1 * abs(high) or 1.0
         limits = low - room, high + room
         line.set_major_locator(MaxNLocator(4))
-    line.set_major_formatter(FuncFormatter(_tick))
+    line.set_major_formatter(FuncFormatter(tick))
     line.set_minor_formatter(NullFormatter())
     (axes.set_xlim if axis == "x" else axes.set_ylim)(*limits)
 
@@ -175,7 +175,7 @@ def _decades(values: np.ndarray) -> LogLocator:
     return LogLocator(base=10, subs=(1.0, 2.0, 5.0) if roomy else (1.0,), numticks=9)
 
 
-def _tick(value: Number, _: object = None) -> str:
+def tick(value: Number, _: object = None) -> str:
     """A tick's label: no more digits than it needs."""
     return (f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}").replace("-", "−")
 
@@ -188,7 +188,8 @@ def _averaged(line: Line) -> Line:
     return Line(line.mark, np.array([line.x[w].mean() for w in windows]), np.array(means))
 
 
-def _short(name: str, longest: int = 22) -> str:
+def short(name: str, longest: int = 22) -> str:
+    """A name on one line, cut if it is too long for its place."""
     name = " ".join(name.split())
     return name if len(name) <= longest else name[: longest - 1] + "…"
 
@@ -196,7 +197,7 @@ def _short(name: str, longest: int = 22) -> str:
 # -- SVG ---------------------------------------------------------------------------------------------------
 
 
-def _svg(figure: Figure, alt: str) -> str:
+def svg(figure: Figure, alt: str) -> str:
     """The figure as an `<svg>` element for an HTML page, its colours CSS variables, `alt` for screen readers."""
     buffer = io.StringIO()
     with matplotlib.rc_context(RC):

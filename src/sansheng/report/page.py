@@ -169,6 +169,63 @@ class Section:
 
 
 @dataclass(frozen=True)
+class Distribution:
+    """One column, real against synthetic.
+
+    ticks: names of the bins (levels), or their edges, one more than bins, as numbers; `dates` says that these are
+    seconds since 1970. shares, missing: of each row, of all its values those in each bin, and those missing, in [0, 1].
+    errors: of each row the error of the column [%]. The first row is the real one.
+    """
+
+    column: str
+    ticks: Sequence[str] | Sequence[Number]
+    shares: Mapping[str, Sequence[Number]]
+    missing: Mapping[str, Number]
+    errors: Mapping[str, Number] = field(default_factory=dict)
+    dates: bool = False
+
+    @property
+    def named(self) -> bool:
+        return all(isinstance(tick, str) for tick in self.ticks)
+
+
+@dataclass(frozen=True)
+class Heat:
+    """A number for each pair of columns, symmetric, None where it is not defined; `most` is the strongest colour.
+
+    signed: below zero has a colour of its own.
+    """
+
+    title: str
+    note: str
+    columns: Sequence[str]
+    values: Sequence[Sequence[Number | None]]
+    most: Number
+    signed: bool = False
+
+
+@dataclass(frozen=True)
+class Part:
+    """A heading of a chapter with what belongs under it; `heats`: (name of a row of the page, its heat maps)."""
+
+    title: str
+    note: str
+    panels: Sequence[Panel] = ()
+    distributions: Sequence[Distribution] = ()
+    heats: Sequence[tuple[str, Sequence[Heat]]] = ()
+
+
+@dataclass(frozen=True)
+class Chapter:
+    """A section of the page with a place in its menu: what was found in sentences, then its parts."""
+
+    title: str
+    note: str
+    findings: Sequence[str]
+    parts: Sequence[Part]
+
+
+@dataclass(frozen=True)
 class Page:
     """Everything a report says.
 
@@ -191,6 +248,7 @@ class Page:
     version: str = ""
     verdict: str | None = None
     sections: Sequence[Section] = ()
+    chapters: Sequence[Chapter] = ()
 
     def __post_init__(self) -> None:
         names = [row.name for row in self.rows]

@@ -14,10 +14,10 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from sansheng.report import charts, numbers
+from sansheng.report import charts, numbers, tabular
 from sansheng.report.explanations import explain, explain_reference
 from sansheng.report.marks import Mark, marks
-from sansheng.report.page import Page, Panel, ScoreCell
+from sansheng.report.page import Chapter, Page, Panel, ScoreCell
 from sansheng.report.summary import Summary, difference, listed, ranked_table, summarise, unit_text
 
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
@@ -45,6 +45,7 @@ def render(page: Page) -> str:
 def _context(page: Page) -> dict[str, Any]:
     summary, looks = summarise(page), marks(page.rows)
     panels = [*page.panels, *(panel for section in page.sections for panel in section.panels)]
+    panels += [panel for chapter in page.chapters for part in chapter.parts for panel in part.panels]
     for name in (*(panel.name for panel in panels), *page.settings, *(note.name for note in page.health)):
         looks.setdefault(name, charts.look(looks, name))
     return {
@@ -57,6 +58,7 @@ def _context(page: Page) -> dict[str, Any]:
         "marks": looks,
         "panels": _panels(page.panels),
         "sections": [(section, _panels(section.panels)) for section in page.sections],
+        "chapters": [_chapter(chapter, looks) for chapter in page.chapters],
         "columns": _columns,
         "scores": _scores(page, summary),
         "footnotes": list(dict.fromkeys(summary.footnotes.values())),
@@ -154,6 +156,31 @@ def _title(metric: str, cell: ScoreCell) -> str:
 def _sizes(cells: list[ScoreCell]) -> str:
     low, high = min(cell.n for cell in cells), max(cell.n for cell in cells)
     return f"{low:,}" if low == high else f"{low:,}–{high:,}"
+
+
+# -- chapters ----------------------------------------------------------------------------------------------
+
+
+def _chapter(chapter: Chapter, looks: Mapping[str, Mark]) -> dict[str, Any]:
+    parts = [
+        {
+            "title": part.title,
+            "note": part.note,
+            "panels": _panels(part.panels),
+            "columns": tabular.distribution_charts(part.distributions, looks),
+            "names": list(dict.fromkeys(n for one in part.distributions for n in list(one.shares)[1:])),
+            "heats": [(name, [tabular.heat_chart(heat) for heat in heats]) for name, heats in part.heats],
+        }
+        for part in chapter.parts
+    ]
+    findings = [_joined(text) for text in chapter.findings]
+    return {
+        "title": chapter.title,
+        "id": chapter.title.lower(),
+        "note": chapter.note,
+        "findings": findings,
+        "parts": parts,
+    }
 
 
 # -- panels and settings -----------------------------------------------------------------------------------
