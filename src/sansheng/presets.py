@@ -61,7 +61,7 @@ DEFAULTS: dict[str, Callable[[Geometry], dict[str, Any]]] = {
         "prior_share": 0.6 if g == "points" else 0.25,
         "prior_times": (-0.5, 1.6) if g == "points" else (0.0, 1.2),
         "prior_steps": 18 if g == "points" else 10,
-        "learning_rate": 2e-3 if g == "points" else 1e-3,
+        "learning_rate": {"points": 2e-3, "grid": 3e-3}.get(g, 1e-3),
     },
     "gan": lambda g: {
         "latent": COINS if g == "points" else 64,
@@ -96,7 +96,7 @@ def _denoising(g: Geometry) -> dict[str, Any]:
         "drop": 0.1,
         "steps": 64 if g in SYMBOLS else 18,
         "sampler": "ancestral" if g in SYMBOLS else "heun",
-        "learning_rate": 3e-3 if g in SYMBOLS else 1e-3,
+        "learning_rate": {"word": 3e-3, "line": 3e-3, "grid": 2e-3}.get(g, 1e-3),
         "weight_decay": 0.1 if g in SYMBOLS else 0.01,
     }
 
