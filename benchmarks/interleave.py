@@ -18,7 +18,7 @@ from typing import NamedTuple
 POLL = 0.05
 """Seconds between two looks at the clock of whoever runs; a turn overshoots by about this times the threads."""
 STUCK = 900.0
-"""Wall seconds without a new CPU second after which a process is ended."""
+"""Wall seconds without any CPU time after which a process is ended."""
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -67,7 +67,7 @@ class Player:
         while self.cpu_seconds < goal:
             time.sleep(POLL)
             now = group_cpu_seconds(self.process.pid)
-            if now >= self.cpu_seconds + 1:
+            if now > self.cpu_seconds:
                 moved = time.monotonic()
             if (status := self.process.poll()) is not None:
                 break
