@@ -14,7 +14,7 @@ from diffusers.optimization import get_cosine_schedule_with_warmup
 from diffusers.training_utils import EMAModel
 from task import BudgetSpent, Task, as_pictures, count, cropped, in_pieces, padded
 
-BATCH, RATE, WARM_UP, EPOCHS = 16, 1e-4, 500, 50
+BATCH, RATE, BETAS, DECAY, EPOCHS = 16, 1e-4, (0.95, 0.999), 1e-6, 100
 
 
 def build(shape: tuple[int, ...], width: int) -> UNet2DModel:
@@ -29,8 +29,8 @@ def build(shape: tuple[int, ...], width: int) -> UNet2DModel:
 def train(task: Task, model: UNet2DModel, average: EMAModel) -> None:
     """Until the budget is spent."""
     schedule = DDPMScheduler(num_train_timesteps=1000)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=RATE)
-    rate = get_cosine_schedule_with_warmup(optimizer, WARM_UP, len(task.images) // BATCH * EPOCHS)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=RATE, betas=BETAS, weight_decay=DECAY)
+    rate = get_cosine_schedule_with_warmup(optimizer, task.options["warm_up"], len(task.images) // BATCH * EPOCHS)
     for batch in task.batches(BATCH):
         clean = batch * 2 - 1
         noise, times = torch.randn_like(clean), torch.randint(0, 1000, (len(clean),))
@@ -45,7 +45,7 @@ def train(task: Task, model: UNet2DModel, average: EMAModel) -> None:
 
 
 def main() -> None:
-    task = Task("diffusers", width=16, sampling_steps=50)
+    task = Task("diffusers", width=16, warm_up=500, sampling_steps=50)
     steps, shape = task.options["sampling_steps"], padded(task.images[:1]).shape[1:]
     task.start()
     model = build(shape, task.options["width"])
