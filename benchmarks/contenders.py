@@ -49,7 +49,7 @@ def prepare(folder: Path, names: Sequence[str] = ENVIRONMENTS) -> None:
         if marker.exists():
             continue
         print(f"installing {name}", flush=True)
-        venv.create(folder / name, with_pip=True)
+        venv.create(folder / name, with_pip=True, symlinks=True)
         pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
         subprocess.run([*pip, "-r", str(PEERS / f"{name}.txt")], check=True)
         if (bare := PEERS / f"{name}.bare.txt").exists():

@@ -96,7 +96,10 @@ def score(args: argparse.Namespace, statuses: dict[str, int]) -> Path:
     judge = Judge(extractor(data, args.features, args.weights), data["train_images"])
     asked = {"data": args.data.name, "budget": args.cpu_seconds, "turn": args.turn, "seed": args.seed}
     real = with_channel(data["test_images"])[: args.samples]
-    lines: list[dict[str, Any]] = [{"row": "real", "samples": len(real), **judge.scores(real)}]
+    np.savez_compressed(args.out / "real.npz", images=real[: images_table.SHOWN])
+    lines: list[dict[str, Any]] = [
+        {"row": "real", "samples": len(real), "pictures": "real.npz", **judge.scores(real)},
+    ]
     for name, status in statuses.items():
         lines += [known | judge.scores(pictures) for known, pictures in left_by(name, args.out)]
         if status:

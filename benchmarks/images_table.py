@@ -61,14 +61,14 @@ def draw(rows: Sequence[Row], folder: Path, path: Path) -> None:
     figure = Figure(figsize=(11, 0.6 * len(rows) + 1.2), layout="constrained")
     bars, strips = figure.subplots(1, 2, width_ratios=(2, 3))
     colours = ["#777777" if row["row"] == "real" else OURS if row["library"] == "sansheng" else PEER for row in rows]
-    bars.barh([row["row"] for row in rows], [row["frechet"] for row in rows], color=colours)
-    bars.set(xscale="log", xlabel="Frechet distance (lower is better)")
-    bars.invert_yaxis()
-    bars.bar_label(bars.containers[0], fmt="%.3g", padding=3)
-    bars.margins(x=0.15)
+    values = [row["frechet"] for row in rows]
+    drawn = bars.barh([row["row"] for row in rows], values, color=colours)
+    bars.bar_label(drawn, [f"{value:,.1f}" if value < 100 else f"{value:,.0f}" for value in values], padding=3)
+    bars.set(xscale="log", xlabel="Frechet distance (lower is better)", xlim=(min(values) / 2, max(values) * 6))
+    bars.set_ylim(len(rows) - 0.5, -0.5)  # as tall as the strips beside them, best on top
     strips.imshow(_strips(rows, folder), cmap="gray", aspect="auto", interpolation="nearest")
     strips.set_axis_off()
-    strips.set_title("the first samples", fontsize=10)
+    strips.set_title("the first pictures of each", fontsize=10)
     figure.savefig(path, dpi=110)
 
 
