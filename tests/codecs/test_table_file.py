@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sansheng.codecs.table_file import from_frame, read, sniff_delimiter, unique_names, write
+from sansheng.codecs.table_file import from_frame, read, unique_names, write
+from sansheng.codecs.table_text import sniff_delimiter
 from sansheng.errors import DataError
 
 
