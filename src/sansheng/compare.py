@@ -7,7 +7,7 @@ included, is scored on equally many examples against the same training split.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -76,6 +76,8 @@ def compare(
     samples: int | None = None,
     kind: str | None = None,
     alpha: bool = False,
+    types: Mapping[str, str] | None = None,
+    query: str | None = None,
     force: bool = False,
     resume: bool = False,
     features: Extractor | None = None,
@@ -92,7 +94,7 @@ def compare(
     names = _names(families, presets)
     limit = parse_budget(budget, steps) or Budget(seconds=60.0)
     devices.choose(device, precision)
-    data = read_data(source, kind, condition, observe, alpha=alpha)
+    data = read_data(source, kind, condition, observe, alpha=alpha, types=types, query=query)
     n = samples or min(SAMPLES, len(data.test))
     _require_enough(data, n)
     folder = _folder(out, data.name, force, resume)
@@ -109,6 +111,7 @@ def compare(
     asked = {"--families": ",".join(families), "--presets": ",".join(presets), "--seeds": seeds}
     asked |= {"--condition": ",".join(data.condition) or None, "--parameters": parameters, "--samples": samples}
     asked["--alpha"] = True if data.alpha else None
+    asked |= {"--type": [f"{k}={v}" for k, v in data.types.items()], "--query": data.query}
     page = build_page(data, entries, n=n, asked=asked, notes=bias_notes(scorer), sections=closer_look(entries, scorer))
     _write(folder, data, entries, page)
     observe(Event("saved", str(folder / "report.html")))

@@ -31,6 +31,7 @@ from sansheng.cli.options import (
     Out,
     Precision,
     Preset,
+    Query,
     Quiet,
     RunPath,
     Seed,
@@ -39,6 +40,7 @@ from sansheng.cli.options import (
     Smoke,
     Source,
     Steps,
+    Types,
     flag,
     option,
     read_limit,
@@ -79,6 +81,8 @@ def train(
     settings: Settings = None,
     kind: As = None,
     alpha: Alpha = False,
+    types: Types = None,
+    query: Query = None,
     force: Force = False,
     dry_run: Annotated[bool, flag("Say what would be done, and what it would take; train nothing.")] = False,
     smoke: Smoke = False,
@@ -109,6 +113,8 @@ def train(
         "settings": overrides,
         "kind": kind,
         "alpha": alpha,
+        "types": read_pairs("--type", types),
+        "query": query,
     }
     with reporter(quiet) as observe:
         if dry_run:
@@ -222,6 +228,8 @@ def compare(
     samples: Annotated[int | None, option("Examples to score each on; as many as are held out unless told.")] = None,
     kind: As = None,
     alpha: Alpha = False,
+    types: Types = None,
+    query: Query = None,
     force: Force = False,
     resume: Annotated[bool, flag("Go on with the comparison in --out: what is finished is kept.")] = False,
     smoke: Smoke = False,
@@ -258,6 +266,8 @@ def compare(
             samples=SMOKE_SAMPLES if smoke and samples is None else samples,
             kind=kind,
             alpha=alpha,
+            types=read_pairs("--type", types),
+            query=query,
             force=force,
             resume=resume,
             observe=observe,
@@ -293,15 +303,17 @@ def resume(
 @app.command(sort_key=6)
 def info(
     source: Annotated[str, SOURCE], /, *, condition: Condition = None, kind: As = None, alpha: Alpha = False,
-    quiet: Quiet = False,
+    types: Types = None, query: Query = None, quiet: Quiet = False,
 ) -> None:  # fmt: skip
     """Show what was understood of your data and what training on it takes; or, given a run, what it is.
 
     For example:
 
-        sansheng info patients.csv
+        sansheng info patients.csv --type stage=category
+        sansheng info sqlite:///clinic.db --query "SELECT * FROM patients"
         sansheng info runs/digits-flow-1
     """
+    pairs = read_pairs("--type", types)
     from sansheng.console import print_pairs
     from sansheng.estimate import estimate
     from sansheng.plan import read_data
@@ -311,7 +323,7 @@ def info(
         print_pairs(load(source).describe())
         return
     with reporter(quiet) as observe:
-        found = read_data(source, kind, split_names(condition), observe, alpha=alpha)
+        found = read_data(source, kind, split_names(condition), observe, alpha=alpha, types=pairs, query=query)
         observe(Event("phase", "trying a few steps of each family"))
         lines = [*_data_lines(found), *estimate(found)]
     print_pairs(lines)

@@ -20,11 +20,11 @@ from torch import Tensor
 from sansheng.codecs.base import Encoded, Records
 from sansheng.codecs.column_kinds import check_types, fit_column, fit_condition
 from sansheng.codecs.columns import Column
-from sansheng.codecs.table_file import READABLE, from_frame, read, series_of, write
+from sansheng.codecs.table_file import READABLE, from_frame, read, retype, series_of, write
 from sansheng.errors import DataError, unknown
 from sansheng.space import Space
 
-__all__ = ["READABLE", "TableCodec", "from_frame", "read"]
+__all__ = ["READABLE", "TableCodec", "from_frame", "read", "retype"]
 
 MOST_SHOWN = 12
 """Columns, and levels of a column, in a preview."""

@@ -6,16 +6,17 @@ names the file and the line.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pandas.api import types
+from pandas.api import types as kinds
 
 from sansheng.codecs.base import Records, Source
+from sansheng.codecs.column_kinds import check_types
 from sansheng.codecs.dtypes import check_finite
 from sansheng.codecs.table_text import read_text
 from sansheng.errors import DataError
@@ -51,11 +52,43 @@ def from_frame(frame: pd.DataFrame, *, where: str = "the table") -> Source:
     names, notes = unique_names([str(name) for name in frame.columns])
     frame = frame.reset_index(drop=True).set_axis(names, axis=1)
     for name in names:
-        if types.is_object_dtype(frame[name].dtype) and types.infer_dtype(frame[name], skipna=True) == "datetime":
+        if kinds.is_object_dtype(frame[name].dtype) and kinds.infer_dtype(frame[name], skipna=True) == "datetime":
             frame[name] = pd.to_datetime(frame[name])
-        if types.is_float_dtype(frame[name].dtype):
+        if kinds.is_float_dtype(frame[name].dtype):
             _check_column(series_of(frame, name), where)
     return Source(Records(frame), notes=notes)
+
+
+def retype(source: Source, types: Mapping[str, str]) -> Source:
+    """Columns of text that should hold numbers as numbers; what is none is missing, and a note says how much that is.
+
+    Raises ValueError for a column or a type that does not exist and DataError if most of a column are no numbers.
+    """
+    frame: pd.DataFrame = source.records.values
+    check_types(types, list(map(str, frame.columns)))
+    asked = [n for n, kind in types.items() if kind in ("number", "integer") and _is_text(series_of(frame, n))]
+    parts = [records for records in (source.records, source.test) if records is not None]
+    notes, made = [*source.notes], []
+    for records in parts:
+        columns = {name: _as_numbers(series_of(records.values, name), notes) for name in asked}
+        made.append(Records(records.values.assign(**columns), records.labels))
+    return Source(made[0], made[1] if len(made) > 1 else None, tuple(notes))
+
+
+def _is_text(series: pd.Series) -> bool:
+    return kinds.is_string_dtype(series.dtype) and kinds.infer_dtype(series, skipna=True) == "string"
+
+
+def _as_numbers(series: pd.Series, notes: list[str]) -> pd.Series:
+    """Numbers of texts such as 12, 1,234.5, $12 and 5 %; NaN, and a note, for what is none."""
+    numbers = pd.to_numeric(series.str.replace(r"[\s$€£%]|,(?=\d{3}(?!\d))", "", regex=True), errors="coerce")
+    wrong = series[numbers.isna() & series.notna()]
+    if 2 * len(wrong) > series.notna().sum():
+        raise DataError(f"column {series.name!r} cannot be a number: row {wrong.index[0] + 1} holds {wrong.iloc[0]!r}")
+    if len(wrong):
+        count = f"{len(wrong):,} text{'s' * (len(wrong) != 1)} that {'are no numbers' if len(wrong) > 1 else 'is none'}"
+        notes.append(f"column {series.name!r}: {count} (such as {wrong.iloc[0]!r}) taken for missing")
+    return numbers
 
 
 def write(frame: pd.DataFrame, path: Path) -> list[Path]:

@@ -168,8 +168,9 @@ def _parse(text: str, form: Form, decimal: str, dtype: type | None = None) -> pd
 
 def _keep_leading_zeros(frame: pd.DataFrame, text: str, form: Form, decimal: str) -> pd.DataFrame:
     """Codes such as 01234, which are no numbers, as the texts they are."""
-    border = re.escape(form.delimiter + form.quote)
-    if not re.search(rf"(?:^|[\n{border}])[ ]*0\d+[ ]*(?=[{border}\r\n]|$)", text):
+    raw, borders = _bytes(text), _borders(text, form)
+    digit = (raw >= ord("0")) & (raw <= ord("9"))
+    if not (borders[:-2] & (raw[1:-1] == ord("0")) & digit[2:]).any():
         return frame
     written = _parse(text, form, decimal, str)
     codes = [
@@ -182,8 +183,21 @@ def _keep_leading_zeros(frame: pd.DataFrame, text: str, form: Form, decimal: str
 
 def _spaced(text: str, form: Form) -> bool:
     """Whether any field may have spaces around it, which reading does not take away."""
-    ends = (form.delimiter, "\n", "\r", form.quote)
-    return any(f"{space}{end}" in text or f"{end}{space}" in text for space in " \t" for end in ends if space != end)
+    raw, borders = _bytes(text), _borders(text, form)
+    space = (raw == ord(" ")) | (raw == ord("\t")) & (form.delimiter != "\t")
+    return bool((space[1:] & borders[:-1] | space[:-1] & borders[1:]).any())
+
+
+def _bytes(text: str) -> np.ndarray:
+    """A text, between two ends of lines, as UTF-8."""
+    return np.frombuffer(f"\n{text}\n".encode("utf-8", "surrogatepass"), dtype=np.uint8)
+
+
+def _borders(text: str, form: Form) -> np.ndarray:
+    """Where fields end or begin in the bytes of a text."""
+    border = np.zeros(256, dtype=bool)
+    border[[ord(c) for c in (form.delimiter, form.quote, "\r", "\n")]] = True
+    return border[_bytes(text)]
 
 
 def _strip(series: pd.Series) -> pd.Series:
