@@ -81,7 +81,8 @@ def open_data(
     one even where a file is called so. kind: forces what is otherwise guessed. condition: the label or columns that
     are given. codec: use this one, fitted before, with its own condition. alpha: keep the transparency of images as a
     channel of its own, where there is any. types: what columns of a table are, where the guess is wrong, such as
-    ``{"age": "number"}`` (`column_kinds.ASKABLE`). query: the SELECT, where `source` is the URL of a database. progress: told (done, total) while many images are decoded.
+    ``{"age": "number"}`` (`column_kinds.ASKABLE`). query: the SELECT, where `source` is the URL of a database.
+    progress: told (done, total) while many images are decoded.
 
     A test split that comes with the data is kept; otherwise 25 % (20 % from 10,000 examples on, at most 10,000) are
     held out at random by `split_seed`. Raises DataError for data that cannot be used and ValueError for an

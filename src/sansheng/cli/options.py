@@ -31,7 +31,8 @@ def flag(text: str, *names: str) -> Parameter:
 
 SOURCE = option(
     "Your data: a folder, .zip or .parquet of images, a .csv or .parquet table, a .txt file of lines, a .npy or .npz "
-    "array, the URL of a database; or a built-in name: digits, wine, breast-cancer, iris, diabetes, ring, grid, moons, checkerboard."
+    "array, the URL of a database; or a built-in name: "
+    "digits, wine, breast-cancer, iris, diabetes, ring, grid, moons, checkerboard."
 )
 Source = Annotated[str, SOURCE]
 RunPath = Annotated[str, option("The folder of a run, as train and compare make them.")]

@@ -46,8 +46,8 @@ class Column:
         if not self.slots:
             return self.coder.encode(np.empty(len(series)), generator)
         codes, uniques = tally(series, self.dtype)
-        missing = None if self.dtype.storage == "text" else np.nan
-        return self.coder.encode(np.append(uniques, missing), generator)[codes]
+        missing = np.array([None if self.dtype.storage == "text" else np.nan], dtype=uniques.dtype)
+        return self.coder.encode(np.concatenate([uniques, missing]), generator)[codes]
 
     def decode(self, x: np.ndarray, generator: np.random.Generator) -> pd.Series:
         """Channels ``(N, width)`` to a column of the dtype it had."""

@@ -54,8 +54,9 @@ def read_query(url: str, query: str | None) -> pd.DataFrame:
         with engine.connect() as connection:
             if query is None:
                 tables = sqlalchemy.inspect(connection).get_table_names()[:MOST_NAMED]
-                raise ValueError(f"{shown}: say with --query which rows, as in --query 'SELECT * FROM "
-                                 f"{next(iter(tables), 'TABLE')}'; its tables: {', '.join(tables) or 'none'}")  # fmt: skip
+                first, there = next(iter(tables), "TABLE"), ", ".join(tables) or "none"
+                how = f"say which rows, as in --query 'SELECT * FROM {first}'"
+                raise ValueError(f"{shown}: {how}; its tables: {there}")
             return pd.read_sql_query(sqlalchemy.text(query), connection)
     except (sqlalchemy.exc.SQLAlchemyError, pd.errors.DatabaseError) as error:
         cause = error.__cause__ or error
@@ -74,8 +75,8 @@ def _check_file(url: Any) -> None:
 
 def _sqlalchemy() -> Any:
     try:
-        import sqlalchemy
-        import sqlalchemy.exc
+        import sqlalchemy  # pyright: ignore[reportMissingImports]
+        import sqlalchemy.exc  # pyright: ignore[reportMissingImports]
     except ModuleNotFoundError:
         raise DataError("to read from a database, install SQLAlchemy: pip install 'sansheng[sql]'") from None
     return sqlalchemy

@@ -50,7 +50,9 @@ def find_format(texts: np.ndarray) -> str | None:
     if "" in offsets or not re.search(r"\d:\d\d", texts[0]):
         return next(_fitting(texts, ""), None)
     bare = np.array([OFFSET.sub("", text) for text in texts], dtype=object)
-    same = all(text.endswith(offsets[0]) and len(text) == len(b) + len(offsets[0]) for text, b in zip(texts, bare))
+    same = all(
+        text.endswith(offsets[0]) and len(text) == len(b) + len(offsets[0]) for text, b in zip(texts, bare, strict=True)
+    )
     if same:
         return next(_fitting(bare, offsets[0]), None)
     return next((found for zone in ZONES for found in _fitting(bare, f"[{zone}]", texts)), None)

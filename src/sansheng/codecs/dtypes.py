@@ -266,7 +266,7 @@ def _restore_dates(values: np.ndarray, dtype: DType) -> pd.Series:
         found = found.dt.date.astype(object)
     elif dtype.date_format is not None:
         found = pd.Series(dates.write(found, dtype.date_format), dtype=object)
-        found = pd.to_numeric(found) if _numeric(dtype) else found
+        found = pd.Series(pd.to_numeric(found)) if _numeric(dtype) else found
     elif "," in dtype.name:
         found = found.dt.tz_localize("UTC")
     gap = pd.NaT if types.is_datetime64_any_dtype(found.dtype) else np.nan

@@ -5,6 +5,7 @@ The one constraint: what is issued was never in the training rows, and none of t
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
 import string
@@ -135,7 +136,7 @@ def _mask(texts: Sequence[str]) -> Identifier | None:
     taken = [-1, *sorted(_number(text, alphabets) for text in set(texts)), capacity]
     start = taken[-2] + 1
     if capacity - start < ROOM:
-        gaps = [after - before - 1 for before, after in zip(taken, taken[1:])]
+        gaps = [after - before - 1 for before, after in itertools.pairwise(taken)]
         widest = max(range(len(gaps)), key=gaps.__getitem__)
         start = start if gaps[-1] >= len(texts) else taken[widest] + 1
     room = min(number for number in taken if number >= start) - start

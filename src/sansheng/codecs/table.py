@@ -55,7 +55,7 @@ class TableCodec:
     def fit(
         cls, records: Records, *, condition: tuple[str, ...] = (), types: Mapping[str, str] | None = None
     ) -> TableCodec:
-        """Understand the columns of the training rows. types: what a person says of some, such as ``{"age": "number"}``.
+        """Understand the columns of the training rows. types: what a person says of some, as ``{"age": "number"}``.
 
         Raises ValueError for a condition that is no column, or a type that is none, and DataError if a column cannot be
         of its type or no column is left to model.

@@ -81,8 +81,9 @@ def _is_text(series: pd.Series) -> bool:
 
 def _as_numbers(series: pd.Series, notes: list[str]) -> pd.Series:
     """Numbers of texts such as 12, 1,234.5, $12 and 5 %; NaN, and a note, for what is none."""
-    numbers = pd.to_numeric(series.str.replace(r"[\s$€£%]|,(?=\d{3}(?!\d))", "", regex=True), errors="coerce")
-    wrong = series[numbers.isna() & series.notna()]
+    bare = series.str.replace(r"[\s$€£%]|,(?=\d{3}(?!\d))", "", regex=True)
+    numbers = pd.Series(pd.to_numeric(bare, errors="coerce"), index=series.index)
+    wrong = series.loc[numbers.isna() & series.notna()]
     if 2 * len(wrong) > series.notna().sum():
         raise DataError(f"column {series.name!r} cannot be a number: row {wrong.index[0] + 1} holds {wrong.iloc[0]!r}")
     if len(wrong):

@@ -6,6 +6,7 @@ read is a DataError that names the file and the line.
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import re
@@ -178,7 +179,7 @@ def _keep_leading_zeros(frame: pd.DataFrame, text: str, form: Form, decimal: str
         for place in frame
         if types.is_numeric_dtype(frame[place].dtype) and written[place].str.fullmatch(r"0\d+").fillna(False).any()
     ]
-    return frame.drop(columns=codes).join(written[codes])[list(frame)] if codes else frame
+    return pd.DataFrame({place: (written if place in codes else frame)[place] for place in frame})
 
 
 def _spaced(text: str, form: Form) -> bool:
@@ -212,10 +213,8 @@ def _strip(series: pd.Series) -> pd.Series:
     if stripped.equals(texts):
         return series
     stripped = stripped.mask(stripped.isin(MISSING))
-    try:
+    with contextlib.suppress(ValueError, TypeError):
         stripped = pd.Series(pd.to_numeric(stripped))
-    except (ValueError, TypeError):
-        pass
     return stripped.reindex(codes).reset_index(drop=True)
 
 
