@@ -65,29 +65,13 @@ app = App(
 
 @app.command(sort_key=1)
 def train(
-    data: Source,
-    /,
-    *,
-    family: Family,
-    preset: Preset = "default",
-    budget: Limit = None,
-    steps: Steps = None,
-    condition: Condition = None,
-    parameters: Size = None,
-    seed: Seed = 0,
-    device: Device = "auto",
-    precision: Precision = "auto",
-    out: Out = None,
-    settings: Settings = None,
-    kind: As = None,
-    alpha: Alpha = False,
-    types: Types = None,
-    query: Query = None,
-    force: Force = False,
+    data: Source, /, *, family: Family, preset: Preset = "default", budget: Limit = None, steps: Steps = None,
+    condition: Condition = None, parameters: Size = None, seed: Seed = 0, device: Device = "auto",
+    precision: Precision = "auto", out: Out = None, settings: Settings = None, kind: As = None, alpha: Alpha = False,
+    types: Types = None, query: Query = None, force: Force = False,
     dry_run: Annotated[bool, flag("Say what would be done, and what it would take; train nothing.")] = False,
-    smoke: Smoke = False,
-    quiet: Quiet = False,
-) -> None:
+    smoke: Smoke = False, quiet: Quiet = False,
+) -> None:  # fmt: skip
     """Train one model on your data, and print the folder it is kept in.
 
     Ctrl-C saves and says how to go on. For example:
@@ -212,29 +196,18 @@ def evaluate(
 
 @app.command(sort_key=4)
 def compare(
-    data: Source,
-    /,
-    *,
+    data: Source, /, *,
     families: Annotated[str, option("Which models, with commas between.")] = "vae,gan,diffusion,flow",
     presets: Annotated[str, option("Settings to begin from, with commas between: default, survey.")] = "default",
-    budget: Limit = None,
-    steps: Steps = None,
+    budget: Limit = None, steps: Steps = None,
     seeds: Annotated[int, option("Models of each kind, each from a seed of its own.")] = 3,
-    condition: Condition = None,
-    parameters: Size = None,
-    device: Device = "auto",
-    precision: Precision = "auto",
+    condition: Condition = None, parameters: Size = None, device: Device = "auto", precision: Precision = "auto",
     out: Out = None,
     samples: Annotated[int | None, option("Examples to score each on; as many as are held out unless told.")] = None,
-    kind: As = None,
-    alpha: Alpha = False,
-    types: Types = None,
-    query: Query = None,
-    force: Force = False,
+    kind: As = None, alpha: Alpha = False, types: Types = None, query: Query = None, force: Force = False,
     resume: Annotated[bool, flag("Go on with the comparison in --out: what is finished is kept.")] = False,
-    smoke: Smoke = False,
-    quiet: Quiet = False,
-) -> None:
+    smoke: Smoke = False, quiet: Quiet = False,
+) -> None:  # fmt: skip
     """Train several kinds of model under the same conditions, score them, and write a report.
 
     Every model gets the same split, time, number of parameters and seeds; rows of real data stand beside them. For
