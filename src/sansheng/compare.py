@@ -7,7 +7,7 @@ included, is scored on equally many examples against the same training split.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -78,6 +78,8 @@ def compare(
     samples: int | None = None,
     kind: str | None = None,
     alpha: bool = False,
+    types: Mapping[str, str] | None = None,
+    query: str | None = None,
     force: bool = False,
     resume: bool = False,
     features: Extractor | None = None,
@@ -94,7 +96,7 @@ def compare(
     names = _names(families, presets)
     limit = parse_budget(budget, steps) or Budget(seconds=60.0)
     devices.choose(device, precision)
-    data = read_data(source, kind, condition, observe, alpha=alpha)
+    data = read_data(source, kind, condition, observe, alpha=alpha, types=types, query=query)
     n = samples or min(SAMPLES, len(data.test))
     _require_enough(data, n)
     folder = _folder(out, data.name, force, resume)
@@ -111,6 +113,7 @@ def compare(
     asked = {"--families": ",".join(families), "--presets": ",".join(presets), "--seeds": seeds}
     asked |= {"--condition": ",".join(data.condition) or None, "--parameters": parameters, "--samples": samples}
     asked["--alpha"] = True if data.alpha else None
+    asked |= {"--type": [f"{k}={v}" for k, v in data.types.items()], "--query": data.query}
     observe(Event("phase", "writing the report"))
     more: dict[str, Any] = {"sections": closer_look(entries, scorer), "chapters": table_chapters(entries, scorer)}
     page = build_page(data, entries, n=n, asked=asked, notes=bias_notes(scorer), **more)

@@ -10,7 +10,7 @@ import difflib
 import hashlib
 import math
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +21,7 @@ from torch import Tensor
 
 from sansheng import builtin, codecs
 from sansheng.codecs.base import Codec, Encoded, Reading, Records, Source, quiet
+from sansheng.codecs.database import is_url, kept_url, name_of, read_query
 from sansheng.codecs.rows import Rows, chunks, is_large, on_disk
 from sansheng.errors import DataError
 from sansheng.model import Batch
@@ -53,6 +54,8 @@ class Data:
     condition: tuple[str, ...]
     split_seed: int
     alpha: bool = False
+    types: Mapping[str, str] = field(default_factory=dict)
+    query: str | None = None
 
     def for_scores(self, most: int = 20_000) -> Data:
         """The same, with `most` records drawn at random in memory in place of those that are mapped from disk."""
@@ -68,6 +71,8 @@ def open_data(
     split_seed: int = 0,
     codec: Codec | None = None,
     alpha: bool = False,
+    types: Mapping[str, str] | None = None,
+    query: str | None = None,
     progress: Callable[[int, int], None] = quiet,
 ) -> Data:
     """Read, split and encode a data set.
@@ -75,30 +80,39 @@ def open_data(
     source: a built-in name, a path, or the data itself. A name with neither a separator nor a suffix is the built-in
     one even where a file is called so. kind: forces what is otherwise guessed. condition: the label or columns that
     are given. codec: use this one, fitted before, with its own condition. alpha: keep the transparency of images as a
-    channel of its own, where there is any. progress: told (done, total) while many images are decoded.
+    channel of its own, where there is any. types: what columns of a table are, where the guess is wrong, such as
+    ``{"age": "number"}`` (`column_kinds.ASKABLE`). query: the SELECT, where `source` is the URL of a database.
+    progress: told (done, total) while many images are decoded.
 
     A test split that comes with the data is kept; otherwise 25 % (20 % from 10,000 examples on, at most 10,000) are
     held out at random by `split_seed`. Raises DataError for data that cannot be used and ValueError for an
     unknown kind or condition.
     """
-    name, origin, kind, found = _find(source, kind, Reading(alpha, progress))
+    name, origin, kind, found = _find(source, kind, Reading(alpha, progress), query)
+    asked = dict(types or {})
+    found = codecs.retype(kind, found, asked)
     given = _conditions(condition, codec)
     train, test = split(found, split_seed)
-    fitted = codec if codec is not None else codecs.fit(kind, train, given)
+    fitted = codec if codec is not None else codecs.fit(kind, train, given, asked)
     if not is_large(train.values):
         _check_size(fitted.space.shape, len(train) + len(test))
     digest = digest_of(found.records, found.test)
     return Data(
         name, origin, kind, digest, fitted, fitted.encode(train), fitted.encode(test), train, test,
-        tuple(found.notes), given, split_seed, alpha,
+        tuple(found.notes), given, split_seed, alpha, asked, query,
     )  # fmt: skip
 
 
 def read_records(
-    source: str | Path | pd.DataFrame | np.ndarray | list[str] | Records, kind: str, *, alpha: bool = False
+    source: str | Path | pd.DataFrame | np.ndarray | list[str] | Records,
+    kind: str,
+    *,
+    alpha: bool = False,
+    types: Mapping[str, str] | None = None,
+    query: str | None = None,
 ) -> Records:
     """Everything there is at a name, a path or in memory, in its own order. Raises DataError for what is no `kind`."""
-    found = _find(source, kind, Reading(alpha))[3]
+    found = codecs.retype(kind, _find(source, kind, Reading(alpha), query)[3], types or {})
     return found.records if found.test is None else found.records.join(found.test)
 
 
@@ -169,9 +183,17 @@ def batch(encoded: Encoded, *, seed: int, step: int, size: int, rank: int = 0) -
 
 
 def _find(
-    source: str | Path | pd.DataFrame | np.ndarray | list[str] | Records, kind: str | None, reading: Reading
+    source: str | Path | pd.DataFrame | np.ndarray | list[str] | Records,
+    kind: str | None,
+    reading: Reading,
+    query: str | None = None,
 ) -> tuple[str, str, str, Source]:
     """(name, origin, kind, source)."""
+    if isinstance(source, str) and is_url(source):
+        found = codecs.from_memory(read_query(source, query), kind)
+        return name_of(source), kept_url(source), *found
+    if query is not None:
+        raise ValueError("a query (--query) needs the URL of a database, such as sqlite:///file.db")
     if isinstance(source, Records):
         kind, _ = (kind, None) if kind else codecs.from_memory(source.values)
         return kind, f"{kind} in memory", kind, Source(source)

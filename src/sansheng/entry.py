@@ -88,12 +88,14 @@ def build_page(
     sections: Sequence[Section] = (),
     chapters: Sequence[Chapter] = (),
 ) -> Page:
-    """The report of these rows. asked: the options of the command, None where none was given, True for a switch."""
+    """The report of these rows. asked: the options of the command, None where none was given, True for a switch, a list
+    for one that comes several times."""
     families = [entry for entry in entries if entry.runs]
     recipe = families[0].runs[0].recipe
     limit = ["--steps", str(recipe.steps)] if recipe.steps else ["--budget", str(recipe.budget)]
     given = {name: value for name, value in asked.items() if value is not None}
-    options = [text for name, value in given.items() for text in ((name,) if value is True else (name, str(value)))]
+    each = [(name, one) for name, value in given.items() for one in (value if isinstance(value, list) else [value])]
+    options = [text for name, value in each for text in ((name,) if value is True else (name, str(value)))]
     command = shlex.join(["sansheng", "compare", data.source, *limit, *options])
     return Page(
         title=f"{data.name}: {len(families)} generative models compared",

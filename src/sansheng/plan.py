@@ -40,11 +40,16 @@ def plan(
     settings: Mapping[str, Any] | None = None,
     kind: str | None = None,
     alpha: bool = False,
+    types: Mapping[str, str] | None = None,
+    query: str | None = None,
     observe: Observer = ignore,
 ) -> tuple[Data, Recipe]:
     """The data, opened, and every choice resolved, before anything is written. Arguments and errors as in `train`."""
     device, precision = devices.choose(device, precision)
-    data = source if isinstance(source, Data) else read_data(source, kind, condition, observe, alpha=alpha)
+    if isinstance(source, Data):
+        data = source
+    else:
+        data = read_data(source, kind, condition, observe, alpha=alpha, types=types, query=query)
     space, condition_space = data.codec.space, data.codec.condition_space
     reference = DataReference(
         name=data.name,
@@ -54,6 +59,8 @@ def plan(
         split_seed=data.split_seed,
         condition=data.condition,
         alpha=data.alpha,
+        types=dict(data.types),
+        query=data.query,
     )
     recipe = resolve(
         reference,
@@ -73,12 +80,21 @@ def plan(
 
 
 def read_data(
-    source: Source, kind: str | None, condition: Sequence[str] | str, observe: Observer, *, alpha: bool = False
+    source: Source,
+    kind: str | None,
+    condition: Sequence[str] | str,
+    observe: Observer,
+    *,
+    alpha: bool = False,
+    types: Mapping[str, str] | None = None,
+    query: str | None = None,
 ) -> Data:
     """`open_data`, telling what was understood."""
     observe(Event("phase", "reading and encoding the data"))
     names = (condition,) if isinstance(condition, str) else tuple(condition)
-    data = open_data(source, kind=kind, condition=names, alpha=alpha, progress=telling(observe))
+    data = open_data(
+        source, kind=kind, condition=names, alpha=alpha, types=types, query=query, progress=telling(observe)
+    )
     for note in data.notes:
         observe(Event("note", note))
     return data

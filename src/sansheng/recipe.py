@@ -51,6 +51,8 @@ class DataReference(BaseModel):
     split_seed: int
     condition: tuple[str, ...] = ()
     alpha: bool = False
+    types: dict[str, str] = {}
+    query: str | None = None
 
 
 class Recipe(BaseModel):

@@ -200,6 +200,8 @@ class Run:
             split_seed=reference.split_seed,
             codec=self.codec,
             alpha=reference.alpha,
+            types=reference.types,
+            query=reference.query if source is None else None,
             progress=telling(observe),
         )
         if data.digest != reference.digest and not changed:
@@ -245,6 +247,8 @@ def train(
     settings: Mapping[str, Any] | None = None,
     kind: str | None = None,
     alpha: bool = False,
+    types: Mapping[str, str] | None = None,
+    query: str | None = None,
     force: bool = False,
     previews: bool = True,
     observe: Observer = ignore,
@@ -254,7 +258,8 @@ def train(
     source: a built-in name, a path, or the data itself. family: "vae", "gan", "diffusion" or "flow". budget: a time
     such as "5m", or `steps`; 60 s if neither is given. condition: a label or columns the samples can be asked for.
     parameters: trained numbers in the model, all networks together. settings: the family's own, as in ``--set``. out:
-    the run folder, never overwritten without `force`. alpha: keep the transparency of images.
+    the run folder, never overwritten without `force`. alpha: keep the transparency of images. types: what columns
+    are, where the guess is wrong, such as ``{"age": "number"}``. query: the SELECT, if `source` is a database's URL.
 
     Raises ValueError for a wrong option, DataError for data that cannot be used, FileExistsError for a folder that is
     there, Interrupted (after saving) on Ctrl-C and SIGTERM, TrainingFailed if a loss stops being a number.
@@ -273,6 +278,8 @@ def train(
         settings=settings,
         kind=kind,
         alpha=alpha,
+        types=types,
+        query=query,
         observe=observe,
     )
     return _begin(data, recipe, out, force, observe, previews)

@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sansheng.codecs.table_file import from_frame, read, sniff_delimiter, unique_names, write
+from sansheng.codecs.table_file import from_frame, read, unique_names, write
+from sansheng.codecs.table_text import sniff_delimiter
 from sansheng.errors import DataError
 
 
@@ -127,3 +128,35 @@ def test_a_frame_keeps_its_dtypes_and_loses_its_index():
 def test_a_delimiter_inside_quotes_does_not_count():
     assert sniff_delimiter('a,b\n"1;2;3","4;5"\n"6;7","8;9"\n') == ","
     assert sniff_delimiter("word\none\ntwo\n") == ","
+
+
+@pytest.mark.parametrize(
+    ("text", "rows"),
+    [
+        ("a,b\n'x, y',1\n'it''s',2\n", [["x, y", 1], ["it's", 2]]),
+        ('a,b\n"x, \\"y\\" z",1\n"w",2\n', [['x, "y" z', 1], ["w", 2]]),
+        ('a;b\n"x; ""y""";1\n"w";2\n', [['x; "y"', 1], ["w", 2]]),
+        ("a,b\nit's,1\nhers',2\n", [["it's", 1], ["hers'", 2]]),
+    ],
+)
+def test_quotes_are_found(tmp_path, text, rows):
+    assert frame_of(tmp_path, text).to_numpy().tolist() == rows
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "cp1252", "latin-1"])
+def test_encodings_are_found(tmp_path, encoding):
+    word = "caf\u00e9" if encoding == "latin-1" else "caf\u00e9 \u201c5 \u20ac\u201d"
+    assert frame_of(tmp_path, f"a,b\n1,{word}\n2,y\n".encode(encoding))["b"].tolist() == [word, "y"]
+
+
+def test_codes_keep_their_leading_zeros(tmp_path):
+    frame = frame_of(tmp_path, "zip,n,x\n01234,1,0.5\n99999,0,0.25\n,10,007.5\n")
+    assert frame["zip"].tolist()[:2] == ["01234", "99999"]
+    assert frame["zip"].isna().tolist() == [False, False, True]
+    assert frame["n"].tolist() == [1, 0, 10]
+
+
+def test_lines_are_as_long_as_the_first_though_quotes_hold_delimiters(tmp_path):
+    assert len(frame_of(tmp_path, 'a,b\n"1,2\n3",x\n4,y\n')) == 2
+    with pytest.raises(DataError, match=r"line 4: has 3 fields"):
+        read(saved(tmp_path, 'a,b\n"1,2\n3",x\n4,y,z\n'))

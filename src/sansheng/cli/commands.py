@@ -31,6 +31,7 @@ from sansheng.cli.options import (
     Out,
     Precision,
     Preset,
+    Query,
     Quiet,
     RunPath,
     Seed,
@@ -39,6 +40,7 @@ from sansheng.cli.options import (
     Smoke,
     Source,
     Steps,
+    Types,
     flag,
     option,
     read_limit,
@@ -63,27 +65,13 @@ app = App(
 
 @app.command(sort_key=1)
 def train(
-    data: Source,
-    /,
-    *,
-    family: Family,
-    preset: Preset = "default",
-    budget: Limit = None,
-    steps: Steps = None,
-    condition: Condition = None,
-    parameters: Size = None,
-    seed: Seed = 0,
-    device: Device = "auto",
-    precision: Precision = "auto",
-    out: Out = None,
-    settings: Settings = None,
-    kind: As = None,
-    alpha: Alpha = False,
-    force: Force = False,
+    data: Source, /, *, family: Family, preset: Preset = "default", budget: Limit = None, steps: Steps = None,
+    condition: Condition = None, parameters: Size = None, seed: Seed = 0, device: Device = "auto",
+    precision: Precision = "auto", out: Out = None, settings: Settings = None, kind: As = None, alpha: Alpha = False,
+    types: Types = None, query: Query = None, force: Force = False,
     dry_run: Annotated[bool, flag("Say what would be done, and what it would take; train nothing.")] = False,
-    smoke: Smoke = False,
-    quiet: Quiet = False,
-) -> None:
+    smoke: Smoke = False, quiet: Quiet = False,
+) -> None:  # fmt: skip
     """Train one model on your data, and print the folder it is kept in.
 
     Ctrl-C saves and says how to go on. For example:
@@ -109,6 +97,8 @@ def train(
         "settings": overrides,
         "kind": kind,
         "alpha": alpha,
+        "types": read_pairs("--type", types),
+        "query": query,
     }
     with reporter(quiet) as observe:
         if dry_run:
@@ -206,27 +196,18 @@ def evaluate(
 
 @app.command(sort_key=4)
 def compare(
-    data: Source,
-    /,
-    *,
+    data: Source, /, *,
     families: Annotated[str, option("Which models, with commas between.")] = "vae,gan,diffusion,flow",
     presets: Annotated[str, option("Settings to begin from, with commas between: default, survey.")] = "default",
-    budget: Limit = None,
-    steps: Steps = None,
+    budget: Limit = None, steps: Steps = None,
     seeds: Annotated[int, option("Models of each kind, each from a seed of its own.")] = 3,
-    condition: Condition = None,
-    parameters: Size = None,
-    device: Device = "auto",
-    precision: Precision = "auto",
+    condition: Condition = None, parameters: Size = None, device: Device = "auto", precision: Precision = "auto",
     out: Out = None,
     samples: Annotated[int | None, option("Examples to score each on; as many as are held out unless told.")] = None,
-    kind: As = None,
-    alpha: Alpha = False,
-    force: Force = False,
+    kind: As = None, alpha: Alpha = False, types: Types = None, query: Query = None, force: Force = False,
     resume: Annotated[bool, flag("Go on with the comparison in --out: what is finished is kept.")] = False,
-    smoke: Smoke = False,
-    quiet: Quiet = False,
-) -> None:
+    smoke: Smoke = False, quiet: Quiet = False,
+) -> None:  # fmt: skip
     """Train several kinds of model under the same conditions, score them, and write a report.
 
     Every model gets the same split, time, number of parameters and seeds; rows of real data stand beside them. For
@@ -258,6 +239,8 @@ def compare(
             samples=SMOKE_SAMPLES if smoke and samples is None else samples,
             kind=kind,
             alpha=alpha,
+            types=read_pairs("--type", types),
+            query=query,
             force=force,
             resume=resume,
             observe=observe,
@@ -293,15 +276,17 @@ def resume(
 @app.command(sort_key=6)
 def info(
     source: Annotated[str, SOURCE], /, *, condition: Condition = None, kind: As = None, alpha: Alpha = False,
-    quiet: Quiet = False,
+    types: Types = None, query: Query = None, quiet: Quiet = False,
 ) -> None:  # fmt: skip
     """Show what was understood of your data and what training on it takes; or, given a run, what it is.
 
     For example:
 
-        sansheng info patients.csv
+        sansheng info patients.csv --type stage=category
+        sansheng info sqlite:///clinic.db --query "SELECT * FROM patients"
         sansheng info runs/digits-flow-1
     """
+    pairs = read_pairs("--type", types)
     from sansheng.console import print_pairs
     from sansheng.estimate import estimate
     from sansheng.plan import read_data
@@ -311,7 +296,7 @@ def info(
         print_pairs(load(source).describe())
         return
     with reporter(quiet) as observe:
-        found = read_data(source, kind, split_names(condition), observe, alpha=alpha)
+        found = read_data(source, kind, split_names(condition), observe, alpha=alpha, types=pairs, query=query)
         observe(Event("phase", "trying a few steps of each family"))
         lines = [*_data_lines(found), *estimate(found)]
     print_pairs(lines)

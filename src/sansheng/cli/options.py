@@ -31,7 +31,8 @@ def flag(text: str, *names: str) -> Parameter:
 
 SOURCE = option(
     "Your data: a folder, .zip or .parquet of images, a .csv or .parquet table, a .txt file of lines, a .npy or .npz "
-    "array; or a built-in name: digits, wine, breast-cancer, iris, diabetes, ring, grid, moons, checkerboard."
+    "array, the URL of a database; or a built-in name: "
+    "digits, wine, breast-cancer, iris, diabetes, ring, grid, moons, checkerboard."
 )
 Source = Annotated[str, SOURCE]
 RunPath = Annotated[str, option("The folder of a run, as train and compare make them.")]
@@ -53,6 +54,14 @@ Settings = Annotated[
 As = Annotated[
     str | None, option("What the data is, if the guess is wrong: image, table, text or array.", "--as", metavar="KIND")
 ]
+Types = Annotated[
+    list[str] | None,
+    option(
+        "What a column of a table is, if the guess is wrong: number, integer, category, boolean, date, identifier, or "
+        "text (left out); may come several times.", "--type", metavar="COLUMN=TYPE",
+    ),
+]  # fmt: skip
+Query = Annotated[str | None, option("The SELECT, if the data are a database such as sqlite:///file.db.")]
 Alpha = Annotated[bool, flag("Keep the transparency of images as a channel; else they are laid over white.", "--alpha")]
 Force = Annotated[bool, flag("Overwrite what is there.")]
 Quiet = Annotated[bool, flag("Say nothing but results and errors.")]

@@ -5,7 +5,7 @@ The one constraint: nothing outside this package asks what kind of data it is de
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from sansheng.errors import DataError, unknown
 
 __all__ = [
     "KINDS", "Codec", "Encoded", "Kind", "Reading", "Records", "Source",
-    "check_options", "codec_class", "fit", "from_json", "from_memory", "guess", "read",
+    "check_options", "codec_class", "fit", "from_json", "from_memory", "guess", "read", "retype",
 ]  # fmt: skip
 
 CodecClass = type[image.ImageCodec] | type[table.TableCodec] | type[text.TextCodec] | type[array.ArrayCodec]
@@ -107,9 +107,27 @@ def codec_class(kind: str) -> CodecClass:
     return _known(kind).codec
 
 
-def fit(kind: str, records: Records, condition: tuple[str, ...] = ()) -> Codec:
-    """A codec fitted to the training records alone."""
-    return codec_class(kind).fit(records, condition=condition)
+def fit(kind: str, records: Records, condition: tuple[str, ...] = (), types: Mapping[str, str] | None = None) -> Codec:
+    """A codec fitted to the training records alone. types: of columns, for tables only."""
+    chosen = codec_class(kind)
+    if chosen is table.TableCodec:
+        return table.TableCodec.fit(records, condition=condition, types=types)
+    _no_types(kind, types)
+    return chosen.fit(records, condition=condition)
+
+
+def retype(kind: str, source: Source, types: Mapping[str, str]) -> Source:
+    """Records with columns read as a person says they are. Raises ValueError where there are no columns."""
+    if not types:
+        return source
+    if kind != "table":
+        _no_types(kind, types)
+    return table.retype(source, types)
+
+
+def _no_types(kind: str, types: Mapping[str, str] | None) -> None:
+    if types:
+        raise ValueError(f"types of columns (--type) are for tables, and this is {kind} data")
 
 
 def from_json(data: dict[str, Any], arrays: dict[str, np.ndarray]) -> Codec:

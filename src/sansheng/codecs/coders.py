@@ -6,6 +6,7 @@ constraint: encoding and decoding are pure functions; whatever is drawn is drawn
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -13,8 +14,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from sansheng.codecs.identifiers import Identifier
 from sansheng.codecs.quantile import Quantile, nearest
 from sansheng.space import Category, Real, Slot
+
+MOST_TWO_DIGITS = 1024
+"""With more levels than this a number of a level has three digits."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,11 +50,11 @@ class Numbers:
             which[np.isnan(values) if np.isnan(special) else values == special] = level
         plain = (which == 0) & ~np.isnan(values)
         z = self.quantile.encode(np.where(plain, values, self.quantile.values[0]), generator)
-        real = np.where(plain, z, 0.0)[:, None]
+        real = np.where(plain, z, 0.0).astype(np.float32)[:, None]
         return np.hstack([real, one_hot(which, 1 + len(self._special))]) if len(self._special) else real
 
     def decode(self, x: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-        numbers = self.quantile.decode(x[:, 0])
+        numbers = self.quantile.decode(x[:, 0].astype(np.float64))
         if not len(self._special):
             return numbers
         which = x[:, 1:].argmax(1)
@@ -83,40 +88,54 @@ class Levels:
 
     @property
     def slots(self) -> tuple[Slot, ...]:
-        return (Category(len(self._all)),)
+        return (Category(len(self.slot_values)),)
 
     @cached_property
     def numeric(self) -> bool:
         return not isinstance(next(iter(self.levels), ""), str)
 
     @cached_property
-    def _all(self) -> np.ndarray:
+    def slot_values(self) -> np.ndarray:
         """What each level of the slot stands for; "other" and missing are None (NaN among numbers)."""
         unnamed = bool(self.rare) + self.missing
         if self.numeric:
             return np.array([*self.levels, *[np.nan] * unnamed], dtype=np.float64)
         return np.array([*self.levels, *[None] * unnamed], dtype=object)
 
-    def encode(self, values: np.ndarray, generator: np.random.Generator | None) -> np.ndarray:
-        known = self._all[: len(self.levels)]
-        gone = pd.isna(values)
+    @cached_property
+    def domain(self) -> np.ndarray:
+        """Everything decoding can give: the levels, the rare ones, and missing if any value was."""
+        dtype, gone = (np.float64, np.nan) if self.numeric else (object, None)
+        return np.array([*self.levels, *self.rare, *[gone] * self.missing], dtype=dtype)
+
+    def codes(self, values: np.ndarray) -> np.ndarray:
+        """The place ``(N,)`` in the slot of each plain value."""
+        known, gone = self.slot_values[: len(self.levels)], pd.isna(values)
         if self.numeric:
-            codes = nearest(known, np.where(gone, known[self.usual], values))
+            codes = nearest(known, np.where(gone, known[self.usual], values).astype(np.float64))
         else:
             codes = pd.Index(known, dtype=object).get_indexer(pd.Index(values, dtype=object))
             codes = np.where(codes >= 0, codes, len(self.levels) if self.rare else self.usual)
-        codes = np.where(gone, len(self._all) - 1 if self.missing else self.usual, codes)
-        return one_hot(codes, len(self._all))
+        return np.where(gone, len(self.slot_values) - 1 if self.missing else self.usual, codes)
+
+    def draw(self, codes: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+        """Places in `domain` ``(N,)`` of places in the slot; those of "other" are drawn among the rare."""
+        if not self.rare:
+            return codes
+        share = np.cumsum(self.counts) / np.sum(self.counts)
+        rare = len(self.levels) + np.searchsorted(share, generator.random(len(codes)), side="right")
+        missing = np.where(codes > len(self.levels), len(self.domain) - 1, codes)
+        return np.where(codes == len(self.levels), rare.clip(max=len(self.levels) + len(self.rare) - 1), missing)
+
+    def encode(self, values: np.ndarray, generator: np.random.Generator | None) -> np.ndarray:
+        return one_hot(self.codes(values), len(self.slot_values))
+
+    def places(self, x: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+        """Places in `domain` ``(N,)`` of channels."""
+        return self.draw(x.argmax(1), generator)
 
     def decode(self, x: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-        codes = x.argmax(1)
-        values = self._all[codes]
-        if self.rare:
-            share = np.cumsum(self.counts) / np.sum(self.counts)
-            drawn = np.searchsorted(share, generator.random(len(codes)), side="right")
-            other = codes == len(self.levels)
-            values[other] = np.array(self.rare, dtype=object)[drawn[other]]
-        return values
+        return self.domain[self.places(x, generator)]
 
     def to_json(self) -> dict[str, Any]:
         plain = {"levels": list(self.levels), "usual": self.usual, "missing": self.missing}
@@ -132,6 +151,75 @@ class Levels:
 
 
 @dataclass(frozen=True, eq=False)
+class Digits:
+    """Many levels as the two or three digits of a number, a Category slot each, so that K of them take 2 √K channels.
+
+    The number of a level grows with its rarity, so that the first digit says how usual it is; "other" and missing
+    come first. A number that stands for nothing is taken for the last that does.
+    """
+
+    named: Levels
+
+    @cached_property
+    def base(self) -> int:
+        return math.ceil(len(self.named.slot_values) ** (1 / self.count) - 1e-9)
+
+    @cached_property
+    def count(self) -> int:
+        """How many digits."""
+        return 2 if len(self.named.slot_values) <= MOST_TWO_DIGITS else 3
+
+    @property
+    def slots(self) -> tuple[Slot, ...]:
+        return (Category(self.base),) * self.count
+
+    @property
+    def levels(self) -> tuple[str, ...] | tuple[float, ...]:
+        return self.named.levels
+
+    @property
+    def missing(self) -> bool:
+        return self.named.missing
+
+    @property
+    def numeric(self) -> bool:
+        return self.named.numeric
+
+    @property
+    def domain(self) -> np.ndarray:
+        return self.named.domain
+
+    @cached_property
+    def _shift(self) -> int:
+        return bool(self.named.rare) + self.named.missing
+
+    def encode(self, values: np.ndarray, generator: np.random.Generator | None) -> np.ndarray:
+        numbers = (self.named.codes(values) + self._shift) % len(self.named.slot_values)
+        powers = self.base ** np.arange(self.count)[::-1]
+        return np.hstack([one_hot(numbers // power % self.base, self.base) for power in powers])
+
+    def places(self, x: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+        """Places in `domain` ``(N,)`` of channels."""
+        last = len(self.named.slot_values) - 1
+        digits = x.reshape(len(x), self.count, self.base).argmax(2)
+        numbers = (digits @ self.base ** np.arange(self.count)[::-1]).clip(max=last)
+        return self.named.draw((numbers - self._shift) % (last + 1), generator)
+
+    def decode(self, x: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+        return self.domain[self.places(x, generator)]
+
+    def to_json(self) -> dict[str, Any]:
+        return self.named.to_json()
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        return self.named.arrays()
+
+    @staticmethod
+    def from_json(data: dict[str, Any], arrays: dict[str, np.ndarray]) -> Digits:
+        return Digits(Levels.from_json(data, arrays))
+
+
+@dataclass(frozen=True, eq=False)
 class Constant:
     """No slot: the one value there is (None if every value is missing) comes back in every row."""
 
@@ -139,7 +227,7 @@ class Constant:
     slots: tuple[Slot, ...] = ()
 
     def encode(self, values: np.ndarray, generator: np.random.Generator | None) -> np.ndarray:
-        return np.zeros((len(values), 0))
+        return np.zeros((len(values), 0), dtype=np.float32)
 
     def decode(self, x: np.ndarray, generator: np.random.Generator) -> np.ndarray:
         if self.value is None or isinstance(self.value, str):
@@ -157,37 +245,11 @@ class Constant:
         return Constant(data["value"])
 
 
-@dataclass(frozen=True, eq=False)
-class Identifier:
-    """No slot: names of rows are issued anew, 1, 2, ..., behind a prefix and padded to `digits` if they are text."""
-
-    prefix: str | None = None
-    digits: int = 0
-    slots: tuple[Slot, ...] = ()
-
-    def encode(self, values: np.ndarray, generator: np.random.Generator | None) -> np.ndarray:
-        return np.zeros((len(values), 0))
-
-    def decode(self, x: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-        if self.prefix is None:
-            return np.arange(1, len(x) + 1, dtype=np.float64)
-        return np.array([f"{self.prefix}{i:0{self.digits}d}" for i in range(1, len(x) + 1)], dtype=object)
-
-    def to_json(self) -> dict[str, Any]:
-        return {"prefix": self.prefix, "digits": self.digits}
-
-    def arrays(self) -> dict[str, np.ndarray]:
-        return {}
-
-    @staticmethod
-    def from_json(data: dict[str, Any], arrays: dict[str, np.ndarray]) -> Identifier:
-        return Identifier(data["prefix"], data["digits"])
-
-
-Coder = Numbers | Levels | Constant | Identifier
+Coder = Numbers | Levels | Digits | Constant | Identifier
 CODERS: dict[str, type[Coder]] = {
     "numbers": Numbers,
     "levels": Levels,
+    "digits": Digits,
     "constant": Constant,
     "identifier": Identifier,
 }
@@ -195,6 +257,6 @@ CODERS: dict[str, type[Coder]] = {
 
 def one_hot(codes: np.ndarray, levels: int) -> np.ndarray:
     """``(N,)`` codes to ``(N, levels)`` of zeros and ones."""
-    x = np.zeros((len(codes), levels))
+    x = np.zeros((len(codes), levels), dtype=np.float32)
     x[np.arange(len(codes)), codes] = 1.0
     return x

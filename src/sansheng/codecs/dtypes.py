@@ -13,19 +13,13 @@ import numpy as np
 import pandas as pd
 from pandas.api import types
 
+from sansheng.codecs import dates
+from sansheng.codecs.dates import COMPACT, DAY
 from sansheng.errors import DataError
 
 Storage = Literal["number", "boolean", "date", "text"]
-DATE_FORMATS = (
-    "%Y-%m-%d", "%Y/%m/%d", "%m/%d/%Y", "%d/%m/%Y", "%d.%m.%Y", "%d-%m-%Y", "%m-%d-%Y", "%m/%d/%y", "%d/%m/%y",
-    "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M",
-    "%Y-%m-%d %H:%M:%S.%f", "%Y-%m-%dT%H:%M:%S.%f", "%Y-%m-%dT%H:%M:%S.%fZ", "%Y/%m/%d %H:%M:%S",
-    "%m/%d/%Y %H:%M", "%d/%m/%Y %H:%M", "%m/%d/%Y %H:%M:%S", "%d/%m/%Y %H:%M:%S", "%d.%m.%Y %H:%M",
-    "%d %b %Y", "%d-%b-%Y", "%b %d, %Y", "%d %B %Y", "%B %d, %Y", "%b-%Y", "%b %Y", "%Y-%m",
-)  # fmt: skip
 DATE_OBJECTS = "datetime.date"
 """The date format of a column of Python dates."""
-DAY = 86_400
 
 
 @dataclass(frozen=True)
@@ -52,19 +46,23 @@ class DType:
         return DType(**{**data, "categories": None if categories is None else tuple(categories)})
 
 
-def understand(series: pd.Series) -> DType:
-    """The DType of a column. Raises DataError if it holds what no table codec can carry (durations, complex...)."""
+def understand(series: pd.Series, asked: str | None = None) -> DType:
+    """The DType of a column; `asked` is the type a person wants it to be, such as "category" or "date:%d/%m/%Y".
+
+    Raises DataError if it holds what no table codec can carry (durations, complex...) or cannot be of that type.
+    """
     dtype = series.dtype
+    what, _, date_format = (asked or "").partition(":")
     if isinstance(dtype, pd.CategoricalDtype):
         return _understand_categorical(series, dtype)
     if types.is_bool_dtype(dtype):
         return DType(str(dtype), "boolean")
     if types.is_datetime64_any_dtype(dtype):
-        return DType(str(dtype), "date", None, _unit(_seconds(series)))
+        return DType(str(dtype), "date", None, dates.unit_of(dates.seconds_of(series)))
     if types.is_numeric_dtype(dtype) and not types.is_complex_dtype(dtype):
-        return DType(str(dtype), "number")
+        return _understand_numbers(series, what, date_format)
     if types.is_object_dtype(dtype) or types.is_string_dtype(dtype):
-        return _understand_objects(series)
+        return _understand_objects(series, what, date_format)
     raise DataError(f"column {series.name!r} holds {dtype}: convert it to numbers, text or dates")
 
 
@@ -76,17 +74,28 @@ def plain(series: pd.Series, dtype: DType) -> np.ndarray:
     if isinstance(series.dtype, pd.CategoricalDtype):
         series = series.astype(object)
     if dtype.storage == "text":
+        _check_text(series, dtype)
         return _strings(series)
     try:
         if dtype.storage == "date":
             return _date_numbers(series, dtype)
         numbers = series.to_numpy(object, na_value=np.nan) if types.is_object_dtype(series.dtype) else series
         numbers = pd.Series(numbers).to_numpy(np.float64, na_value=np.nan)
-    except (TypeError, ValueError):
+    except DataError:
+        raise
+    except (TypeError, ValueError, AttributeError):
         held = f"holds {series.dtype}, among it {series.iloc[0]!r}" if len(series) else f"holds {series.dtype}"
         raise DataError(f"column {series.name!r} should hold {dtype.name} but {held}") from None
     check_finite(numbers, str(series.name))
     return numbers
+
+
+def _check_text(series: pd.Series, dtype: DType) -> None:
+    """Raise DataError for numbers or dates where there was text; a column that is all missing may be held as any."""
+    other = types.is_numeric_dtype(series.dtype) or types.is_datetime64_any_dtype(series.dtype)
+    if other and series.notna().any():
+        some = series.dropna().iloc[0]
+        raise DataError(f"column {series.name!r} should hold text but holds {series.dtype}, among it {some!r}")
 
 
 def check_finite(numbers: np.ndarray, column: str) -> None:
@@ -95,6 +104,24 @@ def check_finite(numbers: np.ndarray, column: str) -> None:
     if len(infinite):
         where = f"row {infinite[0] + 1}, column {column!r}"
         raise DataError(f"{where}: {numbers[infinite[0]]} is not a finite number; remove it or leave the cell empty")
+
+
+def tally(series: pd.Series, dtype: DType) -> tuple[np.ndarray, np.ndarray]:
+    """(codes ``(N,)``, uniques): the plain values of a column are ``uniques[codes]``, and −1 stands for missing.
+
+    `uniques` increase. Faster than `plain` where there are few. Raises as `plain` does.
+    """
+    first, found = pd.factorize(series)
+    try:
+        values = plain(pd.Series(found, dtype=series.dtype, name=series.name), dtype)
+    except DataError:
+        plain(series, dtype)  # names the row
+        raise
+    gone = pd.isna(values)
+    uniques, place = np.unique(values[~gone], return_inverse=True)
+    places = np.full(len(values) + 1, -1)
+    places[:-1][~gone] = place
+    return places[first], uniques
 
 
 def restore(values: np.ndarray, dtype: DType) -> pd.Series:
@@ -132,22 +159,61 @@ def _restore_categorical(values: np.ndarray, dtype: DType) -> pd.Series:
     return pd.Series(pd.Categorical.from_codes(codes.tolist(), categories, ordered=dtype.ordered))
 
 
-def _understand_objects(series: pd.Series) -> DType:
+def _understand_numbers(series: pd.Series, asked: str, date_format: str) -> DType:
+    """Numbers, unless they are whole and all are days written YYYYMMDD."""
+    if asked == "date" or (not asked and _days(series)):
+        date_format = date_format or COMPACT
+        texts = _digits(pd.Series(series.dropna().unique()))
+        dates.check_format(texts, date_format, str(series.name))
+        return _written_date(str(series.dtype), texts, date_format)
+    return DType(str(series.dtype), "number")
+
+
+def _days(series: pd.Series) -> bool:
+    """Whether all are whole numbers that are days between 1900 and 2100."""
+    uniques = series.dropna().unique()
+    numbers = np.asarray(uniques, dtype=np.float64)
+    if len(numbers) < 2 or not ((numbers >= 19_000_101) & (numbers < 21_010_000) & (numbers % 1 == 0)).all():
+        return False
+    return dates.is_written(_digits(pd.Series(uniques)), COMPACT)
+
+
+def _understand_objects(series: pd.Series, asked: str, date_format: str) -> DType:
     name = str(series.dtype)
-    inferred = types.infer_dtype(series, skipna=True)
+    inferred = "string" if isinstance(series.dtype, pd.StringDtype) else types.infer_dtype(series, skipna=True)
+    if asked in ("category", "identifier", "text") and inferred == "string":
+        return DType(name, "text")
     if inferred == "boolean":
         return DType(name, "boolean")
     if inferred in ("integer", "floating", "mixed-integer-float", "decimal"):
         return DType(name, "number")
     if inferred == "date":
         return DType(name, "date", DATE_OBJECTS, DAY)
-    if inferred == "string":
-        uniques = np.asarray(series.dropna().unique(), dtype=object)
-        date_format = find_date_format(uniques)
-        if date_format:
-            seconds = _seconds(pd.Series(pd.to_datetime(pd.Series(uniques), format=date_format)))
-            return DType(name, "date", date_format, _unit(seconds))
+    if inferred == "string" and (found := _date_written(series, asked, date_format)):
+        return found
     return DType(name, "text")
+
+
+def _date_written(series: pd.Series, asked: str, date_format: str) -> DType | None:
+    """How texts that are dates are held; None if they are none. Raises DataError if they should be."""
+    uniques = np.asarray(series.dropna().unique(), dtype=object)
+    if asked == "date" and date_format:
+        dates.check_format(uniques, date_format, str(series.name))
+        return _written_date(str(series.dtype), uniques, date_format)
+    found = dates.find_format(uniques) if asked in ("", "date") else None
+    if asked == "date" and found is None:
+        how = f"say how they are written, as in {series.name}=date:%d/%m/%Y"
+        raise DataError(f"column {series.name!r} does not hold dates in one known form, such as {uniques[0]!r}; {how}")
+    return None if found is None else _written_date(str(series.dtype), uniques, found)
+
+
+def _written_date(name: str, texts: np.ndarray, date_format: str) -> DType:
+    return DType(name, "date", date_format, dates.unit_of(dates.seconds_of(dates.parse(texts, date_format))))
+
+
+def _digits(series: pd.Series) -> np.ndarray:
+    """Whole numbers as texts ``(N,)``; None for missing."""
+    return np.array([None if pd.isna(v) else str(int(v)) for v in series.tolist()], dtype=object)
 
 
 def _strings(series: pd.Series) -> np.ndarray:
@@ -175,48 +241,34 @@ def _restore_numbers(values: np.ndarray, name: str) -> pd.Series:
 # -- dates -------------------------------------------------------------------------------------------------
 
 
-def find_date_format(texts: np.ndarray) -> str | None:
-    """The first of DATE_FORMATS in which every text can be read and is written again just as it was."""
-    if len(texts) == 0 or not any(c.isdigit() for c in texts[0]) or max(map(len, texts[:20])) > 40:
-        return None
-    return next((f for f in DATE_FORMATS if _is_written(texts[:20], f) and _is_written(texts, f)), None)
-
-
-def _is_written(texts: np.ndarray, date_format: str) -> bool:
-    dates = pd.to_datetime(pd.Series(texts, dtype=object), format=date_format, errors="coerce")
-    return bool(dates.notna().all()) and bool((dates.dt.strftime(date_format).to_numpy(object) == texts).all())
-
-
-def _seconds(dates: pd.Series) -> np.ndarray:
-    """Dates as seconds since 1970 in UTC, float64 with NaN."""
-    if getattr(dates.dtype, "tz", None) is not None:
-        dates = dates.dt.tz_convert("UTC").dt.tz_localize(None)
-    micros = dates.to_numpy("datetime64[us]")
-    return np.where(np.isnat(micros), np.nan, micros.astype(np.int64) / 1e6)
-
-
-def _unit(seconds: np.ndarray) -> int:
-    return DAY if bool((seconds[~np.isnan(seconds)] % DAY == 0).all()) else 1
-
-
 def _date_numbers(series: pd.Series, dtype: DType) -> np.ndarray:
     if dtype.date_format is None or dtype.date_format == DATE_OBJECTS:
-        return _seconds(pd.to_datetime(series)) / dtype.unit
+        if types.is_numeric_dtype(series.dtype) and series.notna().any():
+            raise TypeError("numbers are no dates")
+        return dates.seconds_of(pd.to_datetime(series)) / dtype.unit
     codes, uniques = pd.factorize(series.to_numpy(object, na_value=None))
-    dates = pd.to_datetime(pd.Series(uniques, dtype=object), format=dtype.date_format, errors="coerce")
-    return np.concatenate([_seconds(dates) / dtype.unit, [np.nan]])[codes]
+    texts = _digits(pd.Series(uniques)) if _numeric(dtype) else np.asarray(uniques, dtype=object)
+    dates.check_format(texts, dtype.date_format, str(series.name))
+    seconds = dates.seconds_of(dates.parse(texts, dtype.date_format))
+    return np.concatenate([seconds / dtype.unit, [np.nan]])[codes]
+
+
+def _numeric(dtype: DType) -> bool:
+    """Whether dates are held as numbers."""
+    return dtype.name.lower().startswith(("int", "uint", "float"))
 
 
 def _restore_dates(values: np.ndarray, dtype: DType) -> pd.Series:
     seconds, inverse = np.unique(values * dtype.unit, return_inverse=True)
     micros = np.where(np.isnan(seconds), 0, np.rint(seconds * 1e6)).astype(np.int64).astype("datetime64[us]")
-    dates = pd.Series(np.where(np.isnan(seconds), np.datetime64("NaT"), micros))
+    found = pd.Series(np.where(np.isnan(seconds), np.datetime64("NaT"), micros))
     if dtype.date_format == DATE_OBJECTS:
-        dates = dates.dt.date.astype(object)
+        found = found.dt.date.astype(object)
     elif dtype.date_format is not None:
-        dates = dates.dt.strftime(dtype.date_format).astype(object)
+        found = pd.Series(dates.write(found, dtype.date_format), dtype=object)
+        found = pd.Series(pd.to_numeric(found)) if _numeric(dtype) else found
     elif "," in dtype.name:
-        dates = dates.dt.tz_localize("UTC")
-    gap = np.nan if dates.dtype == object else pd.NaT
-    written = dates.mask(np.isnan(seconds), gap).take(inverse)
+        found = found.dt.tz_localize("UTC")
+    gap = pd.NaT if types.is_datetime64_any_dtype(found.dtype) else np.nan
+    written = found.mask(np.isnan(seconds), gap).take(inverse)
     return written.reset_index(drop=True).astype(dtype.name)

@@ -16,7 +16,8 @@ from pandas.api import types
 
 from sansheng.codecs.labels import MAX_LEVELS
 from sansheng.codecs.pixels import counted
-from sansheng.codecs.table_file import series_of, sniff_delimiter
+from sansheng.codecs.table_file import series_of
+from sansheng.codecs.table_text import sniff_delimiter
 from sansheng.errors import DataError
 
 LABEL_FILE = "labels.csv"

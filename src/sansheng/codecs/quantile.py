@@ -16,12 +16,15 @@ import numpy as np
 from scipy.special import ndtri
 
 ROWS_PER_VALUE = 2
-"""With this many rows for each distinct value on average a column is discrete: every value owns an interval."""
+"""With this many rows for each distinct value on average a column is discrete: every value that repeats owns an
+interval."""
 OFTEN = 3.0
 """In other columns a value owns one if it is more than this many times as frequent as values are on average."""
 MOST_OWNERS = 50_000
-MOST_POINTS = 2_000
+MOST_POINTS = 50_000
 DECIMALS = range(-6, 11)
+USUAL_SHARE = 0.99
+"""Decimals that hold so large a share of the rows are what numbers between points are rounded to."""
 NOISE = 1e-14
 """Share of itself by which a binary fraction may miss the decimals it stands for."""
 MARGIN = 0.02
@@ -43,10 +46,11 @@ class Quantile:
     edge: float
 
     @staticmethod
-    def fit(numbers: np.ndarray) -> Quantile:
-        """Fit to finite numbers ``(N,)`` of which at least two differ."""
+    def fit(numbers: np.ndarray, *, seen_only: bool = False) -> Quantile:
+        """Fit to finite numbers ``(N,)`` of which at least two differ. seen_only: decode to none but these."""
         values, counts = np.unique(numbers, return_counts=True)
-        return _place(values, counts, _owners(counts))
+        owns = np.ones(len(counts), dtype=bool) if seen_only else _owners(counts)
+        return _place(values, counts, owns)
 
     @staticmethod
     def fit_points(numbers: np.ndarray) -> Quantile:
@@ -61,14 +65,24 @@ class Quantile:
         Numbers never seen lie between the points about them; between two owners, or out of range, they are taken for
         the nearest value.
         """
+        at = np.searchsorted(self.values, numbers).clip(max=len(self.values) - 1)
+        seen = self.values[at] == numbers
+        share = 0.5 if generator is None else generator.uniform(MARGIN, 1 - MARGIN, len(numbers))
+        z = ndtri(self.low[at] + (self.high[at] - self.low[at]) * share)
+        if not seen.all():
+            new = np.flatnonzero(~seen)
+            z[new] = self._between(numbers[new], 0.5 if generator is None else share[new])  # pyright: ignore
+        z = z.clip(-self.edge, self.edge)
+        return z.astype(np.float32).astype(np.float64)
+
+    def _between(self, numbers: np.ndarray, share: np.ndarray | float) -> np.ndarray:
+        """The z ``(N,)`` of numbers that were not seen, or were not kept."""
         numbers = self._snapped(numbers)
         at = np.searchsorted(self.values, numbers).clip(max=len(self.values) - 1)
-        share = 0.5 if generator is None else generator.uniform(MARGIN, 1 - MARGIN, len(numbers))
         own = ndtri(self.low[at] + (self.high[at] - self.low[at]) * share)
         between = np.interp(numbers / self._scale, self.values.repeat(2) / self._scale, self._knots)
         between = between.clip(self._knots[(2 * at - 1).clip(0)], self._knots[2 * at])
-        z = np.where(self.values[at] == numbers, own, between).clip(-self.edge, self.edge)
-        return z.astype(np.float32).astype(np.float64)
+        return np.where(self.values[at] == numbers, own, between)
 
     def decode(self, z: np.ndarray) -> np.ndarray:
         """z ``(N,)`` to numbers ``(N,)``."""
@@ -119,11 +133,18 @@ def nearest(values: np.ndarray, numbers: np.ndarray) -> np.ndarray:
         return np.where(numbers - values[right - 1] < values[right] - numbers, right - 1, right)
 
 
-def decimals_of(values: np.ndarray) -> int | None:
-    """The fewest decimals (negative for tens, hundreds...) that hold every value, or None if ten do not."""
+def decimals_of(values: np.ndarray, counts: np.ndarray | None = None) -> int | None:
+    """The fewest decimals (negative for tens, hundreds...) that hold every value, or None if ten do not.
+
+    With `counts`, those that hold all but one row in a hundred.
+    """
+    weights = None if counts is None else counts / counts.sum()
     with np.errstate(over="ignore", invalid="ignore"):
-        close = ((d, np.abs(np.round(values, d) - values) <= NOISE * np.abs(values)) for d in DECIMALS)
-        return next((d for d, fits in close if fits.all()), None)
+        for decimals in DECIMALS:
+            fits = np.abs(np.round(values, decimals) - values) <= NOISE * np.abs(values)
+            if fits.all() or (weights is not None and weights[fits].sum() >= USUAL_SHARE):
+                return decimals
+    return None
 
 
 def _place(values: np.ndarray, counts: np.ndarray, owns: np.ndarray) -> Quantile:
@@ -133,13 +154,13 @@ def _place(values: np.ndarray, counts: np.ndarray, owns: np.ndarray) -> Quantile
     low, high = np.where(owns, total[:-1], middle) / n, np.where(owns, total[1:], middle) / n
     kept = _kept(owns, middle / n)
     edge = float(np.float32(ndtri(1 - 0.5 / n)))
-    return Quantile(values[kept], low[kept], high[kept], decimals_of(values), edge)
+    return Quantile(values[kept], low[kept], high[kept], decimals_of(values, counts), edge)
 
 
 def _owners(counts: np.ndarray) -> np.ndarray:
     """Which values own an interval."""
     if len(counts) <= MOST_OWNERS and counts.mean() >= ROWS_PER_VALUE:
-        return np.ones(len(counts), dtype=bool)
+        return counts > 1
     return counts > OFTEN * counts.mean()
 
 

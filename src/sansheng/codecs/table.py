@@ -18,12 +18,13 @@ from pandas.api import types
 from torch import Tensor
 
 from sansheng.codecs.base import Encoded, Records
-from sansheng.codecs.columns import Column, fit_column, fit_condition
-from sansheng.codecs.table_file import READABLE, from_frame, read, series_of, write
+from sansheng.codecs.column_kinds import check_types, fit_column, fit_condition
+from sansheng.codecs.columns import Column
+from sansheng.codecs.table_file import READABLE, from_frame, read, retype, series_of, write
 from sansheng.errors import DataError, unknown
 from sansheng.space import Space
 
-__all__ = ["READABLE", "TableCodec", "from_frame", "read"]
+__all__ = ["READABLE", "TableCodec", "from_frame", "read", "retype"]
 
 MOST_SHOWN = 12
 """Columns, and levels of a column, in a preview."""
@@ -51,17 +52,23 @@ class TableCodec:
         self.condition_space = Space(given) if given else None
 
     @classmethod
-    def fit(cls, records: Records, *, condition: tuple[str, ...] = ()) -> TableCodec:
-        """Understand the columns of the training rows.
+    def fit(
+        cls, records: Records, *, condition: tuple[str, ...] = (), types: Mapping[str, str] | None = None
+    ) -> TableCodec:
+        """Understand the columns of the training rows. types: what a person says of some, as ``{"age": "number"}``.
 
-        Raises ValueError for a condition that is no column and DataError if no column is left to model.
+        Raises ValueError for a condition that is no column, or a type that is none, and DataError if a column cannot be
+        of its type or no column is left to model.
         """
         frame: pd.DataFrame = records.values
+        asked = dict(types or {})
+        check_types(asked, list(map(str, frame.columns)))
         for name in condition:
             if name not in frame.columns:
                 raise unknown("condition", name, map(str, frame.columns))
         columns = [
-            (fit_condition if name in condition else fit_column)(series_of(frame, name)) for name in frame.columns
+            (fit_condition if name in condition else fit_column)(series_of(frame, name), asked.get(name))
+            for name in frame.columns
         ]
         if not any(column.slots for column in columns if column.name not in condition):
             found = "; ".join(f"{column.name}: {column.reason}" for column in columns)
@@ -112,7 +119,7 @@ class TableCodec:
         return Records(pd.DataFrame({c.name: parts[c.name] for c in self.columns if c.name in parts}))
 
     def _decoded(self, columns: Sequence[Column], x: Tensor) -> dict[str, pd.Series]:
-        values = x.detach().cpu().numpy().astype(np.float64)
+        values = x.detach().cpu().numpy()
         ends = np.cumsum([column.width for column in columns])
         return {
             column.name: column.decode(values[:, end - column.width : end], _generator(i))
