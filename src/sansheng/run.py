@@ -16,6 +16,7 @@ from torch import Tensor
 
 from sansheng import checkpoint, devices
 from sansheng import folder as files
+from sansheng.asked import draw_asked
 from sansheng.budget import Budget, Clock
 from sansheng.card import model_card
 from sansheng.codecs.base import Codec, Quantised, Records
@@ -31,6 +32,7 @@ from sansheng.plan import Source, parse_budget, plan, telling
 from sansheng.recipe import Recipe, build, count_parameters
 from sansheng.score import Extractor, Scorer, fit_scorer
 from sansheng.session import Interrupted, Session, TrainingFailed
+from sansheng.where import Where, as_mapping, steering_clauses
 
 __all__ = ["Interrupted", "Run", "TrainingFailed", "load", "resume", "train"]
 
@@ -63,31 +65,36 @@ class Run:
         n: int = 16,
         *,
         seed: int = 0,
-        where: Mapping[str, Any] | None = None,
+        where: Where | None = None,
         steps: int | None = None,
         sampler: str | None = None,
         guidance: float = 1.0,
         weak: Run | None = None,
+        reject: bool = False,
+        observe: Observer = ignore,
     ) -> Any:
         """Draw `n` examples: a list of PIL images or strings, a DataFrame, an array. Arguments as in `draw`."""
-        records = self.draw(n, seed=seed, where=where, steps=steps, sampler=sampler, guidance=guidance, weak=weak)
-        return self.codec.present(records)
+        how = {"steps": steps, "sampler": sampler, "guidance": guidance, "weak": weak, "reject": reject}
+        return self.codec.present(self.draw(n, seed=seed, where=where, **how, observe=observe))
 
     def draw(
         self,
         n: int = 16,
         *,
         seed: int = 0,
-        where: Mapping[str, Any] | None = None,
+        where: Where | None = None,
         steps: int | None = None,
         sampler: str | None = None,
         guidance: float = 1.0,
         weak: Run | None = None,
+        reject: bool = False,
+        observe: Observer = ignore,
     ) -> Records:
         """Draw `n` (>= 1) examples as records.
 
-        where: values of what the model is conditioned on, such as ``{"label": 3}``; without it conditions are drawn
-        from the training data. steps, sampler, guidance: for diffusion and flow (`samplers.SAMPLERS`); a guidance
+        where: values of what the model is conditioned on, such as ``{"label": 3}``, without which conditions are drawn
+        from the training data; of a table values of any column, or texts such as "age>=60" (see `where`). reject: get
+        such rows by drawing until enough are, instead of steering, and tell `observe` the share. steps, sampler, guidance: for diffusion and flow (`samplers.SAMPLERS`); a guidance
         scale of 1 is the model as trained. weak: a smaller or less trained run of the same data and family that
         guidance leads away from (Karras 2024), in place of the model without its condition. The same seed draws the
         same examples on the same machine.
@@ -95,7 +102,14 @@ class Run:
         if n < 1:
             raise ValueError(f"draw at least one example, not {n}")
         settings = Sampling(steps, sampler, guidance, weak=None if weak is None else weak.model)
-        condition = self.condition_rows(n, where or {}, seed)
+        clauses = steering_clauses(where or {}, self.codec)
+        if clauses:
+            how = (n, clauses, settings, seed)
+            asked = draw_asked(self.model, self.codec, self.conditions, *how, reject=reject)
+            if reject or asked.rate < 1:
+                observe(Event("note", f"{asked.rate:.2%} of the rows drawn were as asked"))
+            return asked.records
+        condition = self.condition_rows(n, as_mapping(where or {}), seed)
         pieces = []
         for first in range(0, n, CHUNK):
             count = min(CHUNK, n - first)
