@@ -160,7 +160,7 @@ def draw(
     denoise = _watched(_guided(denoiser, condition, scale, weak), denoiser, watch)
     average = guidance.slope_only
     if (known is not None or within is not None) and not denoiser.space.positions:
-        average = _covariance(denoiser, condition, scale, weak, generator)
+        average = _covariance(denoiser, condition, scale, weak, generator, least=float(known is None))
     if within is not None:
         denoise = _confined(denoise, denoiser, within, average)
     if known is None:
@@ -184,8 +184,13 @@ def _covariance(
     scale: float,
     weak: Denoiser | NoisePredictor | None,
     generator: torch.Generator,
+    *,
+    least: float,
 ) -> guidance.Covariance:
-    """How the parts of an example hang together, from some of the model's own draws."""
+    """How the parts of an example hang together, from some of the model's own draws, where σ > `least` α.
+
+    Many cells that are known pull at once, and the faults of a network's slopes add up: no slopes there.
+    """
     path, coordinates = denoiser.path, denoiser.coordinates
     if condition is not None:
         condition = condition[torch.arange(POOLED, device=condition.device) % len(condition)]
@@ -193,7 +198,7 @@ def _covariance(
     z = torch.randn((POOLED, *denoiser.space.shape), generator=generator, device=times.device)
     u = SAMPLERS["dpmpp_2m"](denoise, path, path.sigma(times[0]) * z, times, generator)
     u = coordinates.embed(denoiser.space.harden(coordinates.restore(u)))
-    return guidance.average_covariance(denoise, path, u, generator)
+    return guidance.average_covariance(denoise, path, u, generator, least=least)
 
 
 def _confined(

@@ -41,17 +41,22 @@ def slope_only(t: Tensor) -> Tensor | None:
     return None
 
 
-def average_covariance(denoise: Denoise, path: Path, draws: Tensor, generator: torch.Generator) -> Covariance:
-    """E[(x − D)(x − D)ᵀ] over `draws` of x ``(N, C)``, noised to t, wherever there is more noise than data."""
+def average_covariance(
+    denoise: Denoise, path: Path, draws: Tensor, generator: torch.Generator, *, least: float = 0.0
+) -> Covariance:
+    """E[(x − D)(x − D)ᵀ] over `draws` of x ``(N, C)``, noised to t, wherever σ > `least` α."""
+    found: dict[float, Tensor] = {}
 
     def covariance(t: Tensor) -> Tensor | None:
         alpha, sigma = path.alpha(t), path.sigma(t)
-        if sigma <= alpha:
+        if sigma <= least * alpha:
             return None
-        z = torch.randn(draws.shape, generator=generator, device=draws.device)
-        with torch.no_grad():
-            missed = draws - denoise(alpha * draws + sigma * z, t)
-        return missed.T @ missed / len(draws)
+        if float(t) not in found:
+            z = torch.randn(draws.shape, generator=generator, device=draws.device)
+            with torch.no_grad():
+                missed = draws - denoise(alpha * draws + sigma * z, t)
+            found[float(t)] = missed.T @ missed / len(draws)
+        return found[float(t)]
 
     return covariance
 
