@@ -6,16 +6,17 @@ The one constraint: every row that comes back is as asked, in the values that ar
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
 
-from sansheng.codecs.base import Records
+from sansheng.codecs.base import Codec, Records
 from sansheng.codecs.coders import Levels
 from sansheng.codecs.table import TableCodec
+from sansheng.events import Event, Observer, ignore
 from sansheng.loop import derive_seed
 from sansheng.model import GenerativeModel, Sampling
 from sansheng.where import Clause, confine
@@ -28,17 +29,9 @@ MOST_REJECTED = 1000
 """Rows drawn for each that is wanted, at most, where rows are rejected."""
 
 
-@dataclass(frozen=True)
-class Asked:
-    """Rows, and the share of those drawn that were as asked."""
-
-    records: Records
-    rate: float
-
-
 def draw_asked(
     model: GenerativeModel,
-    codec: TableCodec,
+    codec: Codec,
     conditions: Tensor | None,
     n: int,
     clauses: Sequence[Clause],
@@ -46,12 +39,14 @@ def draw_asked(
     seed: int,
     *,
     reject: bool = False,
-) -> Asked:
+    observe: Observer = ignore,
+) -> Records:
     """`n` rows of which every clause holds. reject: draw as ever, and leave out the rest, instead of steering.
 
     conditions: rows of what may be given. Those of which the clauses do not hold are left out first. Raises ValueError
-    where none is left, or the rows do not come.
+    where none is left, or the rows do not come. observe: told the share that was as asked, where that is not all.
     """
+    assert isinstance(codec, TableCodec)
     if not reject:
         settings = replace(settings, within=confine(clauses, codec))
     conditions = _fitting(conditions, codec, clauses)
@@ -66,12 +61,14 @@ def draw_asked(
         frame = codec.decode(x.cpu(), None if condition is None else condition.cpu()).values
         frame = _rare(frame, clauses, np.random.default_rng([seed, drawn]))
         fits = np.all([clause.holds(frame) for clause in clauses], axis=0)
-        found.append(frame[fits])
+        found.append(frame.iloc[np.flatnonzero(fits)])
         have, drawn = have + int(fits.sum()), drawn + count
     if have < n:
         asked = " and ".join(clause.text for clause in clauses)
         raise ValueError(f"{have:,} of {drawn:,} rows drawn are such that {asked}; {n:,} do not come: ask for less")
-    return Asked(Records(pd.concat(found, ignore_index=True).head(n)), have / drawn)
+    if reject or have < drawn:
+        observe(Event("note", f"{have / drawn:.2%} of the rows drawn were as asked"))
+    return Records(pd.concat(found, ignore_index=True).head(n))
 
 
 def _draw(

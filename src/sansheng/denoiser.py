@@ -153,7 +153,7 @@ def draw(
     within: Within | None = None,
     watch: Callable[[Tensor], None] | None = None,
 ) -> Float[Tensor, "B C *P"]:
-    """`n` hardened samples by `sampler` over `times`, guided at `scale`, agreeing with what is `known` and lying `within`."""
+    """`n` hardened samples by `sampler` over `times`, guided at `scale`; with what is `known`, `within` a set."""
     device, path = denoiser.coordinates.centre.device, denoiser.path
     z = torch.randn((n, *denoiser.space.shape), generator=generator, device=device)
     x, times, how = path.sigma(times[0]) * z, times.to(device), SAMPLERS[sampler]
@@ -252,8 +252,16 @@ def sample_denoiser(
         raise ValueError("a weak model to be guided by is of the same family and path")
     times = denoiser.path.times(steps)
     how = {"sampler": sampler, "times": times, "scale": settings.guidance, "generator": generator}
-    return draw(denoiser, n, condition=condition, weak=weak, known=settings.known, within=settings.within,
-                watch=settings.watch, **how)
+    return draw(
+        denoiser,
+        n,
+        condition=condition,
+        weak=weak,
+        known=settings.known,
+        within=settings.within,
+        watch=settings.watch,
+        **how,
+    )
 
 
 def choice(settings: Sampling, default: tuple[str, int]) -> tuple[str, int]:

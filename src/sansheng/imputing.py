@@ -17,13 +17,13 @@ from torch import Tensor
 from sansheng.codecs.base import Records
 from sansheng.codecs.columns import Column
 from sansheng.codecs.table import TableCodec, read
-from sansheng.codecs.table_file import MISSING, sniff_delimiter
+from sansheng.codecs.table_file import MISSING, series_of, sniff_delimiter
 from sansheng.errors import DataError
 from sansheng.loop import derive_seed
 from sansheng.model import Sampling, known_cells
 from sansheng.run import Run
 from sansheng.where import allow
-from sansheng.within import Within
+from sansheng.within import Allowed, Within
 
 CHUNK = 2000
 """Rows drawn at a time."""
@@ -42,9 +42,7 @@ class Imputed:
         return self.frame.assign(**{str(name): made[name] for name in made.columns})
 
 
-def impute(
-    run: Run, frame: pd.DataFrame, *, draws: int = 1, seed: int = 0, steps: int | None = None
-) -> Imputed:
+def impute(run: Run, frame: pd.DataFrame, *, draws: int = 1, seed: int = 0, steps: int | None = None) -> Imputed:
     """Fill the gaps of a table's modelled columns, `draws` times.
 
     Columns the model has not seen are left as they are. Raises ValueError for a model of anything but a table, a family
@@ -56,7 +54,7 @@ def impute(
     if draws < 1:
         raise ValueError(f"draw at least once, not {draws} times")
     gaps = _gaps(codec, frame)
-    rows = np.flatnonzero(gaps.any(axis=1).to_numpy()) if len(gaps.columns) else np.array([], dtype=int)
+    rows = np.flatnonzero(gaps.to_numpy(bool).any(1))
     if not len(rows):
         return Imputed(frame, (pd.DataFrame(index=frame.index),) * draws)
     some, where = frame.iloc[rows].reset_index(drop=True), gaps.iloc[rows].reset_index(drop=True)
@@ -74,8 +72,8 @@ def _gaps(codec: TableCodec, frame: pd.DataFrame) -> pd.DataFrame:
         if frame[name].isna().any():
             raise DataError(f"column {name!r} has gaps, and is given to this model: train one without --condition")
     names = [c.name for c in codec.columns if c.slots and c.name not in codec.condition_names]
-    holes = frame[names].isna()
-    return holes.loc[:, holes.any()]
+    holes = {name: series_of(frame, name).isna() for name in names}
+    return pd.DataFrame({name: hole for name, hole in holes.items() if hole.any()}, index=frame.index)
 
 
 def _draw(
@@ -102,7 +100,7 @@ def _draw(
     return codec.decode(torch.cat(pieces).cpu(), encoded.condition).values
 
 
-def _present(column: Column, first: int) -> list:
+def _present(column: Column, first: int) -> list[Allowed]:
     """The constraint that a cell is not missing, of a column that can be."""
     if not getattr(column.coder, "missing", False):
         return []
@@ -114,17 +112,23 @@ def _merge(frame: pd.DataFrame, gaps: pd.DataFrame, rows: np.ndarray, drawn: pd.
     """Columns that had gaps: observed values as they were, and the drawn ones elsewhere."""
     merged = {}
     for name in gaps.columns:
-        column, places = frame[name].copy(), gaps[name].to_numpy()
-        values = drawn[name][places[rows]]
-        if isinstance(column.dtype, pd.CategoricalDtype):
-            column = column.cat.set_categories(column.cat.categories.union(values.dropna().unique(), sort=False))
-        try:
-            column[places] = values.astype(column.dtype).to_numpy()
-        except (TypeError, ValueError):
-            column = column.astype(object)
-            column[places] = values.to_numpy(object)
-        merged[name] = column
+        places = gaps[name].to_numpy(bool)
+        merged[name] = _put(series_of(frame, name).copy(), places, series_of(drawn, name).iloc[places[rows]])
     return pd.DataFrame(merged, index=frame.index)
+
+
+def _put(column: pd.Series, places: np.ndarray, values: pd.Series) -> pd.Series:
+    """Values where a column has gaps, in its dtype if that can hold them."""
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        levels = column.dtype.categories.union(pd.Index(values.unique()), sort=False)
+        column = pd.Series(column.cat.set_categories(levels))
+    try:
+        held = values if isinstance(column.dtype, pd.CategoricalDtype) else values.astype(str(column.dtype))
+        column[places] = held.to_numpy()
+    except (TypeError, ValueError):
+        column = column.astype(object)
+        column[places] = values.to_numpy(object)
+    return column
 
 
 # -- files ---------------------------------------------------------------------------------------------------
@@ -195,7 +199,7 @@ def write_over(text: str, delimiter: str, cells: dict[tuple[int, int], str]) -> 
             raise DataError(f"the text of the table breaks off at character {at:,}")
         cell, end = match["cell"], match["end"]
         blank = place == 0 and end != delimiter and not cell
-        drawn = cells.get((row, place))
+        drawn = None if blank else cells.get((row, place))
         if drawn is not None and cell.strip().strip('"').strip() not in MISSING:
             raise DataError(f"row {row + 1}, column {place + 1} reads {cell!r}, which is no gap: it is left alone")
         pieces += [cell if drawn is None else _quoted(drawn, delimiter), end]

@@ -94,10 +94,10 @@ class Run:
 
         where: values of what the model is conditioned on, such as ``{"label": 3}``, without which conditions are drawn
         from the training data; of a table values of any column, or texts such as "age>=60" (see `where`). reject: get
-        such rows by drawing until enough are, instead of steering, and tell `observe` the share. steps, sampler, guidance: for diffusion and flow (`samplers.SAMPLERS`); a guidance
-        scale of 1 is the model as trained. weak: a smaller or less trained run of the same data and family that
-        guidance leads away from (Karras 2024), in place of the model without its condition. The same seed draws the
-        same examples on the same machine.
+        such rows by drawing until enough are, instead of steering, and tell `observe` the share. steps, sampler,
+        guidance: for diffusion and flow (`samplers.SAMPLERS`); a guidance scale of 1 is the model as trained. weak: a
+        smaller or less trained run of the same data and family that guidance leads away from (Karras 2024), in place of
+        the model without its condition. The same seed draws the same examples on the same machine.
         """
         if n < 1:
             raise ValueError(f"draw at least one example, not {n}")
@@ -105,10 +105,7 @@ class Run:
         clauses = steering_clauses(where or {}, self.codec)
         if clauses:
             how = (n, clauses, settings, seed)
-            asked = draw_asked(self.model, self.codec, self.conditions, *how, reject=reject)
-            if reject or asked.rate < 1:
-                observe(Event("note", f"{asked.rate:.2%} of the rows drawn were as asked"))
-            return asked.records
+            return draw_asked(self.model, self.codec, self.conditions, *how, reject=reject, observe=observe)
         condition = self.condition_rows(n, as_mapping(where or {}), seed)
         pieces = []
         for first in range(0, n, CHUNK):

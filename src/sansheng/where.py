@@ -20,6 +20,7 @@ from sansheng.codecs.columns import Column
 from sansheng.codecs.dtypes import plain
 from sansheng.codecs.labels import means
 from sansheng.codecs.table import TableCodec
+from sansheng.codecs.table_file import series_of
 from sansheng.errors import unknown
 from sansheng.within import Allowed, Within
 
@@ -49,7 +50,7 @@ class Clause:
 
     def holds(self, frame: pd.DataFrame) -> np.ndarray:
         """Which rows of decoded records are as asked."""
-        return self.test(plain(frame[self.column.name], self.column.dtype))
+        return self.test(plain(series_of(frame, self.column.name), self.column.dtype))
 
 
 def as_mapping(where: Where) -> Mapping[str, Any]:

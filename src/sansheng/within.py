@@ -230,9 +230,7 @@ def _join(pools: list[Proposals]) -> Proposals:
     return Proposals(x, mean, variance, torch.cat(conditions) if conditions else None)
 
 
-def choose(
-    log_worth: Float[Tensor, " M"], n: int, generator: torch.Generator
-) -> Tensor:
+def choose(log_worth: Float[Tensor, " M"], n: int, generator: torch.Generator) -> Tensor:
     """`n` of M places, in proportion to exp(log_worth)."""
     weight = (log_worth - log_worth.max()).exp()
     return _systematic(weight, n, generator) if math.isfinite(float(weight.sum())) else torch.arange(n) % len(weight)

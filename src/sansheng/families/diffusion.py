@@ -5,7 +5,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from sansheng.denoiser import Denoiser, NoisePredictor, count_evaluations, sample_denoiser, sample_within, stratified_normal
+from sansheng.denoiser import (
+    Denoiser,
+    NoisePredictor,
+    count_evaluations,
+    sample_denoiser,
+    sample_within,
+    stratified_normal,
+)
 from sansheng.likelihood import can_measure, measure_likelihood
 from sansheng.model import DEFAULT_SAMPLING, Batch, GenerativeModel, Sampling, Turn, given
 from sansheng.space import Space
