@@ -68,7 +68,7 @@ def draw_asked(
         raise ValueError(f"{have:,} of {drawn:,} rows drawn are such that {asked}; {n:,} do not come: ask for less")
     if reject or have < drawn:
         observe(Event("note", f"{have / drawn:.2%} of the rows drawn were as asked"))
-    return Records(pd.concat(found, ignore_index=True).head(n))
+    return Records(codec.reissue(pd.concat(found, ignore_index=True).head(n)))
 
 
 def _draw(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +29,9 @@ from sansheng.loop import State, derive_seed
 from sansheng.loop import train as take_steps
 from sansheng.metrics import Score
 from sansheng.model import Batch, GenerativeModel, HasLikelihood, Sampling
-from sansheng.plan import Source, parse_budget, plan, telling
+from sansheng.plan import Source, extend, parse_budget, plan, telling
 from sansheng.recipe import Recipe, build, count_parameters
+from sansheng.rules import obey, read_rules
 from sansheng.score import Extractor, Scorer, fit_scorer
 from sansheng.session import Interrupted, Session, TrainingFailed
 from sansheng.where import Where, as_mapping, steering_clauses
@@ -61,18 +63,10 @@ class Run:
     # -- drawing -------------------------------------------------------------------------------------------
 
     def sample(
-        self,
-        n: int = 16,
-        *,
-        seed: int = 0,
-        where: Where | None = None,
-        steps: int | None = None,
-        sampler: str | None = None,
-        guidance: float = 1.0,
-        weak: Run | None = None,
-        reject: bool = False,
+        self, n: int = 16, *, seed: int = 0, where: Where | None = None, steps: int | None = None,
+        sampler: str | None = None, guidance: float = 1.0, weak: Run | None = None, reject: bool = False,
         observe: Observer = ignore,
-    ) -> Any:
+    ) -> Any:  # fmt: skip
         """Draw `n` examples: a list of PIL images or strings, a DataFrame, an array. Arguments as in `draw`."""
         how = {"steps": steps, "sampler": sampler, "guidance": guidance, "weak": weak, "reject": reject}
         return self.codec.present(self.draw(n, seed=seed, where=where, **how, observe=observe))
@@ -101,6 +95,19 @@ class Run:
         """
         if n < 1:
             raise ValueError(f"draw at least one example, not {n}")
+        how = {"where": where, "steps": steps, "sampler": sampler, "guidance": guidance, "weak": weak, "reject": reject}
+        rules = read_rules(self.recipe.rules, self.codec, self.recipe.combinations)
+        if not rules:
+            return self._draw(n, seed, **how, observe=observe)
+        draw = partial(self._draw, **how, observe=observe)
+        return obey(rules, self.codec, n, draw, seed, observe)
+
+    def _draw(
+        self, n: int, seed: int = 0, *, where: Where | None = None, steps: int | None = None,
+        sampler: str | None = None, guidance: float = 1.0, weak: Run | None = None, reject: bool = False,
+        observe: Observer = ignore,
+    ) -> Records:  # fmt: skip
+        """As `draw`, whatever the rules."""
         settings = Sampling(steps, sampler, guidance, weak=None if weak is None else weak.model)
         clauses = steering_clauses(where or {}, self.codec)
         if clauses:
@@ -253,6 +260,7 @@ def train(
     settings: Mapping[str, Any] | None = None,
     kind: str | None = None,
     alpha: bool = False,
+    rules: Sequence[str] = (),
     force: bool = False,
     previews: bool = True,
     observe: Observer = ignore,
@@ -262,7 +270,8 @@ def train(
     source: a built-in name, a path, or the data itself. family: "vae", "gan", "diffusion" or "flow". budget: a time
     such as "5m", or `steps`; 60 s if neither is given. condition: a label or columns the samples can be asked for.
     parameters: trained numbers in the model, all networks together. settings: the family's own, as in ``--set``. out:
-    the run folder, never overwritten without `force`. alpha: keep the transparency of images.
+    the run folder, never overwritten without `force`. alpha: keep the transparency of images. rules: what
+    rows of a table obey (see `rules`).
 
     Raises ValueError for a wrong option, DataError for data that cannot be used, FileExistsError for a folder that is
     there, Interrupted (after saving) on Ctrl-C and SIGTERM, TrainingFailed if a loss stops being a number.
@@ -281,6 +290,7 @@ def train(
         settings=settings,
         kind=kind,
         alpha=alpha,
+        rules=rules,
         observe=observe,
     )
     return _begin(data, recipe, out, force, observe, previews)
@@ -339,7 +349,7 @@ def resume(
     state = State(model, Clock.start(recipe.budget), recipe.ema_length)
     remark = checkpoint.restore(folder / "checkpoint", state)
     if more is not None:
-        recipe = _extend(recipe, state, more)
+        recipe = extend(recipe, state, more)
     elif state.progress >= 1:
         raise ValueError(f"{folder} has spent its budget of {recipe.budget}; give --budget or --steps to train longer")
     observe(Event("phase", "reading and encoding the data"))
@@ -349,21 +359,6 @@ def resume(
     files.write_recipe(folder, recipe)
     observe(Event("phase", f"going on from step {state.step:,} in {folder}"))
     return _go_on(folder, recipe, data, state, conditions, observe, True)
-
-
-def _extend(recipe: Recipe, state: State, more: Budget) -> Recipe:
-    """The recipe with a longer budget, and the clock of `state` set back to the share of it that is spent."""
-    if more.steps is not None:
-        longer = Budget(steps=state.step + more.steps)
-        share = state.step / (state.step + more.steps)
-        slope = (1 - share) / more.steps
-    else:
-        extra, spent = more.seconds or 0.0, state.clock.seconds
-        longer = Budget(seconds=spent + extra)
-        share = spent / (spent + extra)
-        slope = (1 - share) * spent / max(1, state.step) / extra
-    state.clock.knots.append((state.step, share, slope))
-    return recipe.model_copy(update={"steps": longer.steps, "seconds": longer.seconds, "knots": []})
 
 
 def _go_on(
@@ -380,7 +375,7 @@ def _go_on(
     batches = Batches(data.train, seed=recipe.seed, size=recipe.batch, device=recipe.device)
 
     def preview(path: Path) -> Path:
-        return data.codec.preview(run.draw(PREVIEWED), path)
+        return data.codec.preview(run._draw(PREVIEWED), path)
 
     with (
         devices.threads(recipe.threads),

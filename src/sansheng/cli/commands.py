@@ -32,6 +32,7 @@ from sansheng.cli.options import (
     Precision,
     Preset,
     Quiet,
+    Rules,
     RunPath,
     Seed,
     Settings,
@@ -79,6 +80,7 @@ def train(
     settings: Settings = None,
     kind: As = None,
     alpha: Alpha = False,
+    rules: Rules = None,
     force: Force = False,
     dry_run: Annotated[bool, flag("Say what would be done, and what it would take; train nothing.")] = False,
     smoke: Smoke = False,
@@ -109,6 +111,7 @@ def train(
         "settings": overrides,
         "kind": kind,
         "alpha": alpha,
+        "rules": tuple(rules or ()),
     }
     with reporter(quiet) as observe:
         if dry_run:
@@ -167,10 +170,12 @@ def sample(
         target = samples.target(trained, out, choices)
         refuse_overwriting(target, force)
         observe(Event("phase", f"drawing {n:,} samples"))
-        records = trained.draw(n, **choices, observe=observe)
         if target is not None:
-            samples.write(trained.codec, records, target)
-    print(target) if target is not None else sys.stdout.write(samples.text(trained.codec, records) or "")
+            samples.draw_and_write(trained, n, target, choices, observe)
+            print(target)
+            return
+        records = trained.draw(n, **choices, observe=observe)
+    sys.stdout.write(samples.text(trained.codec, records) or "")
 
 
 @app.command(sort_key=3)

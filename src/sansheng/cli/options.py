@@ -54,6 +54,15 @@ As = Annotated[
     str | None, option("What the data is, if the guess is wrong: image, table, text or array.", "--as", metavar="KIND")
 ]
 Alpha = Annotated[bool, flag("Keep the transparency of images as a channel; else they are laid over white.", "--alpha")]
+Rules = Annotated[
+    list[str] | None,
+    option(
+        'What rows of a table obey: "start <= end", "total = a + b", "0 <= age <= 120", "fixed: city, state"; may come '
+        "several times.",
+        "--rule",
+        metavar="RULE",
+    ),
+]
 Force = Annotated[bool, flag("Overwrite what is there.")]
 Quiet = Annotated[bool, flag("Say nothing but results and errors.")]
 Number = Annotated[int, option("How many samples.", "-n", "--number")]

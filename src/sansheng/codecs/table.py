@@ -18,7 +18,9 @@ from pandas.api import types
 from torch import Tensor
 
 from sansheng.codecs.base import Encoded, Records
+from sansheng.codecs.coders import Identifier
 from sansheng.codecs.columns import Column, fit_column, fit_condition
+from sansheng.codecs.dtypes import restore
 from sansheng.codecs.table_file import READABLE, from_frame, read, series_of, write
 from sansheng.errors import DataError, unknown
 from sansheng.space import Space
@@ -110,6 +112,14 @@ class TableCodec:
         if condition is not None:
             parts |= self._decoded(self._given, condition)
         return Records(pd.DataFrame({c.name: parts[c.name] for c in self.columns if c.name in parts}))
+
+    def reissue(self, frame: pd.DataFrame, first: int = 0) -> pd.DataFrame:
+        """Decoded rows with identifiers issued as those of rows `first` and on, for rows put together from several."""
+        for column in self.columns:
+            if isinstance(column.coder, Identifier) and column.name in frame.columns:
+                issued = column.coder.decode(np.zeros((first + len(frame), 0)), _generator(0))[first:]
+                frame = frame.assign(**{column.name: restore(issued, column.dtype).to_numpy()})
+        return frame
 
     def _decoded(self, columns: Sequence[Column], x: Tensor) -> dict[str, pd.Series]:
         values = x.detach().cpu().numpy().astype(np.float64)
