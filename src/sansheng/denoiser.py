@@ -19,12 +19,17 @@ from sansheng.model import Known, Sampling, given
 from sansheng.paths import Path, log_noise
 from sansheng.samplers import SAMPLERS, Denoise, evaluations, resampled
 from sansheng.space import Space
+from sansheng.within import Within, choose
 
 SYMBOL_SCALE = 3.0
 FILLING = "ancestral"
 """The sampler of what is not known, each of whose steps is taken `ROUNDS` times."""
 FILLING_STEPS = 32
 ROUNDS = 4
+POOLED, POOLED_STEPS = 1000, 12
+"""How many draws tell how the parts of an example hang together, and the steps they are drawn in."""
+CONFINED_STEPS = 64
+"""Steps of drawing within a set."""
 
 
 class Coordinates(nn.Module):
@@ -145,22 +150,90 @@ def draw(
     generator: torch.Generator,
     weak: Denoiser | NoisePredictor | None = None,
     known: Known | None = None,
+    within: Within | None = None,
     watch: Callable[[Tensor], None] | None = None,
 ) -> Float[Tensor, "B C *P"]:
-    """`n` hardened samples by `sampler` over `times`, guided at `scale`, agreeing with what is `known`."""
+    """`n` hardened samples by `sampler` over `times`, guided at `scale`; with what is `known`, `within` a set."""
     device, path = denoiser.coordinates.centre.device, denoiser.path
     z = torch.randn((n, *denoiser.space.shape), generator=generator, device=device)
     x, times, how = path.sigma(times[0]) * z, times.to(device), SAMPLERS[sampler]
     denoise = _watched(_guided(denoiser, condition, scale, weak), denoiser, watch)
+    average = guidance.slope_only
+    if (known is not None or within is not None) and not denoiser.space.positions:
+        average = _covariance(denoiser, condition, scale, weak, generator, least=float(known is None))
+    if within is not None:
+        denoise = _confined(denoise, denoiser, within, average)
     if known is None:
-        u = how(denoise, path, x, times, generator)
-        return denoiser.space.harden(denoiser.coordinates.restore(u))
+        return _finish(denoiser, how(denoise, path, x, times, generator), within)
     told = denoiser.coordinates.embed(known.x)
     x = x + path.alpha(times[0]) * known.keep(told)
     how = resampled(ROUNDS) if sampler == FILLING else how
-    u = how(guidance.known_values(denoise, path, told, known.keep), path, x, times, generator)
-    drawn = denoiser.space.harden(denoiser.coordinates.restore(u))
+    u = how(guidance.known_values(denoise, path, told, known.keep, average=average), path, x, times, generator)
+    drawn = _finish(denoiser, u, within)
     return drawn if known.mask is None else torch.where(known.mask, known.x, drawn)
+
+
+def _finish(denoiser: Denoiser | NoisePredictor, u: Tensor, within: Within | None) -> Tensor:
+    x = denoiser.coordinates.restore(u)
+    return denoiser.space.harden(x if within is None else within.bring(x))
+
+
+def _covariance(
+    denoiser: Denoiser | NoisePredictor,
+    condition: Tensor | None,
+    scale: float,
+    weak: Denoiser | NoisePredictor | None,
+    generator: torch.Generator,
+    *,
+    least: float,
+) -> guidance.Covariance:
+    """How the parts of an example hang together, from some of the model's own draws, where σ > `least` α.
+
+    Many cells that are known pull at once, and the faults of a network's slopes add up: no slopes there.
+    """
+    path, coordinates = denoiser.path, denoiser.coordinates
+    if condition is not None:
+        condition = condition[torch.arange(POOLED, device=condition.device) % len(condition)]
+    denoise, times = _guided(denoiser, condition, scale, weak), path.times(POOLED_STEPS).to(coordinates.centre.device)
+    z = torch.randn((POOLED, *denoiser.space.shape), generator=generator, device=times.device)
+    u = SAMPLERS["dpmpp_2m"](denoise, path, path.sigma(times[0]) * z, times, generator)
+    u = coordinates.embed(denoiser.space.harden(coordinates.restore(u)))
+    return guidance.average_covariance(denoise, path, u, generator, least=least)
+
+
+def _confined(
+    denoise: Denoise, denoiser: Denoiser | NoisePredictor, within: Within, average: guidance.Covariance
+) -> Denoise:
+    coordinates = denoiser.coordinates
+
+    def log_chance(mean: Tensor, variance: Tensor) -> Tensor:
+        return within.log_chance(coordinates.restore(mean), variance / coordinates.gain**2)
+
+    return guidance.confined(denoise, denoiser.path, within.numbers, coordinates.spread, log_chance, average=average)
+
+
+def sample_within(
+    denoiser: Denoiser | NoisePredictor,
+    n: int,
+    conditions: Tensor | None,
+    settings: Sampling,
+    generator: torch.Generator,
+) -> tuple[Tensor, Tensor | None]:
+    """What diffusion and flow do to lie within a set: conditions by their p(set | condition), then guidance to the set.
+
+    The first look at nothing but noise says what the model expects of each condition, and so how likely the set is.
+    """
+    assert settings.within is not None
+    condition = None
+    if conditions is not None:
+        path, coordinates = denoiser.path, denoiser.coordinates
+        t = path.times(2)[0].to(conditions.device)
+        z = path.sigma(t) * torch.randn((len(conditions), *denoiser.space.shape), generator=generator, device=t.device)
+        mean = coordinates.restore(denoiser(z, t, given(conditions)))
+        variance = (coordinates.spread / coordinates.gain) ** 2
+        worth = settings.within.log_chance(mean, variance.expand_as(mean))
+        condition = conditions[choose(worth, n, generator)]
+    return sample_denoiser(denoiser, n, condition, settings, (FILLING, CONFINED_STEPS), generator), condition
 
 
 def sample_denoiser(
@@ -179,7 +252,16 @@ def sample_denoiser(
         raise ValueError("a weak model to be guided by is of the same family and path")
     times = denoiser.path.times(steps)
     how = {"sampler": sampler, "times": times, "scale": settings.guidance, "generator": generator}
-    return draw(denoiser, n, condition=condition, weak=weak, known=settings.known, watch=settings.watch, **how)
+    return draw(
+        denoiser,
+        n,
+        condition=condition,
+        weak=weak,
+        known=settings.known,
+        within=settings.within,
+        watch=settings.watch,
+        **how,
+    )
 
 
 def choice(settings: Sampling, default: tuple[str, int]) -> tuple[str, int]:

@@ -16,6 +16,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from sansheng.space import Space
+from sansheng.within import Proposals, Within, resample
 
 
 @dataclass(frozen=True)
@@ -97,6 +98,8 @@ class Sampling:
     """A worse model of the same data, of the same family, to be guided away from."""
     known: Known | None = None
     """What is known already; only the rest is drawn."""
+    within: Within | None = None
+    """What the examples are confined to, for `GenerativeModel.sample_within`."""
     watch: Callable[[Tensor], None] | None = None
     """Told E[x | x_t], hardened, at every evaluation, by families that draw in steps."""
 
@@ -149,6 +152,16 @@ class GenerativeModel(nn.Module, ABC):
     ) -> Float[Tensor, "B C *P"]:
         """Draw `n` valid examples, hardened; `condition` has one row for each."""
 
+    def sample_within(
+        self, n: int, conditions: Float[Tensor, "M K"] | None, settings: Sampling, generator: torch.Generator
+    ) -> tuple[Float[Tensor, "B C"], Float[Tensor, "B K"] | None]:
+        """`n` examples of those that lie within `settings.within`, and the condition of each.
+
+        conditions: what may be given, any of them. What is confined are single symbols and numbers at no positions.
+        Raises ValueError for a family that has no way to, or where nothing it draws comes near.
+        """
+        raise ValueError("this model cannot be confined; add --reject to draw until enough is as --where asks for")
+
     @abstractmethod
     def evaluations(self, settings: Sampling) -> int:
         """Network evaluations one sample costs with these settings."""
@@ -196,3 +209,21 @@ def refuse_steps(settings: Sampling, family: str) -> None:
         raise ValueError(f"--guidance is for diffusion and flow, not for a {family}")
     if settings.known is not None:
         raise ValueError(f"a {family} cannot fill gaps: that is for diffusion and flow")
+
+
+def sample_codes(
+    propose: Callable[[int, Tensor | None], Proposals],
+    n: int,
+    conditions: Tensor | None,
+    within: Within,
+    generator: torch.Generator,
+) -> tuple[Tensor, Tensor | None]:
+    """What families that draw at once do to lie `within`; propose: (how many, a condition for each) -> draws."""
+
+    def proposed(count: int) -> Proposals:
+        if conditions is None:
+            return propose(count, None)
+        rows = torch.randint(len(conditions), (count,), generator=generator, device=conditions.device)
+        return propose(count, conditions[rows])
+
+    return resample(proposed, n, within, generator)

@@ -18,7 +18,9 @@ from sansheng.budget import Budget
 from sansheng.codecs.base import Records
 from sansheng.data import Data, open_data
 from sansheng.events import Event, Observer, ignore
+from sansheng.loop import State
 from sansheng.recipe import DataReference, Recipe, resolve
+from sansheng.rules import broken, read_rules, seen_together
 
 Source = str | Path | pd.DataFrame | np.ndarray | list[str] | Records
 """A built-in name, a path, or the data itself."""
@@ -42,6 +44,7 @@ def plan(
     alpha: bool = False,
     types: Mapping[str, str] | None = None,
     query: str | None = None,
+    rules: Sequence[str] = (),
     observe: Observer = ignore,
 ) -> tuple[Data, Recipe]:
     """The data, opened, and every choice resolved, before anything is written. Arguments and errors as in `train`."""
@@ -76,7 +79,18 @@ def plan(
         overrides=settings or {},
         rows=len(data.train),
     )
-    return data, recipe
+    return data, _with_rules(recipe, data, tuple(rules), observe)
+
+
+def _with_rules(recipe: Recipe, data: Data, texts: tuple[str, ...], observe: Observer) -> Recipe:
+    """The recipe with its rules, having told which of them the training rows break."""
+    if not texts:
+        return recipe
+    read_rules(texts, data.codec, {})
+    combinations = seen_together(texts, data.train_records)
+    for remark in broken(read_rules(texts, data.codec, combinations), data.train_records):
+        observe(Event("note", remark))
+    return recipe.model_copy(update={"rules": texts, "combinations": combinations})
 
 
 def read_data(
@@ -123,3 +137,18 @@ def parse_budget(budget: str | None, steps: int | None) -> Budget | None:
     if steps is not None:
         return Budget(steps=steps)
     return None if budget is None else Budget.parse(budget)
+
+
+def extend(recipe: Recipe, state: State, more: Budget) -> Recipe:
+    """The recipe with a longer budget, and the clock of `state` set back to the share of it that is spent."""
+    if more.steps is not None:
+        longer = Budget(steps=state.step + more.steps)
+        share = state.step / (state.step + more.steps)
+        slope = (1 - share) / more.steps
+    else:
+        extra, spent = more.seconds or 0.0, state.clock.seconds
+        longer = Budget(seconds=spent + extra)
+        share = spent / (spent + extra)
+        slope = (1 - share) * spent / max(1, state.step) / extra
+    state.clock.knots.append((state.step, share, slope))
+    return recipe.model_copy(update={"steps": longer.steps, "seconds": longer.seconds, "knots": []})

@@ -76,6 +76,10 @@ class Recipe(BaseModel):
     settings: dict[str, Any]
     knots: list[tuple[int, float, float]] = []
     """For a run by seconds, once it has ended: the clock that repeats it bit for bit."""
+    rules: tuple[str, ...] = ()
+    """What rows that are drawn obey."""
+    combinations: dict[str, list[list[str]]] = {}
+    """Of rules that fix them: the values seen together in training."""
 
     @property
     def budget(self) -> Budget:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from torch import Tensor
 
 from sansheng import checkpoint, devices
 from sansheng import folder as files
+from sansheng.asked import draw_asked
 from sansheng.budget import Budget, Clock
 from sansheng.card import model_card
 from sansheng.codecs.base import Codec, Quantised, Records
@@ -27,10 +29,12 @@ from sansheng.loop import State, derive_seed
 from sansheng.loop import train as take_steps
 from sansheng.metrics import Score, score_privacy
 from sansheng.model import Batch, GenerativeModel, HasLikelihood, Sampling
-from sansheng.plan import Source, parse_budget, plan, telling
+from sansheng.plan import Source, extend, parse_budget, plan, telling
 from sansheng.recipe import Recipe, build, count_parameters
+from sansheng.rules import obey, read_rules
 from sansheng.score import Extractor, Scorer, fit_scorer
 from sansheng.session import Interrupted, Session, TrainingFailed
+from sansheng.where import Where, as_mapping, steering_clauses
 
 __all__ = ["Interrupted", "Run", "TrainingFailed", "load", "resume", "train"]
 
@@ -59,43 +63,57 @@ class Run:
     # -- drawing -------------------------------------------------------------------------------------------
 
     def sample(
-        self,
-        n: int = 16,
-        *,
-        seed: int = 0,
-        where: Mapping[str, Any] | None = None,
-        steps: int | None = None,
-        sampler: str | None = None,
-        guidance: float = 1.0,
-        weak: Run | None = None,
-    ) -> Any:
+        self, n: int = 16, *, seed: int = 0, where: Where | None = None, steps: int | None = None,
+        sampler: str | None = None, guidance: float = 1.0, weak: Run | None = None, reject: bool = False,
+        observe: Observer = ignore,
+    ) -> Any:  # fmt: skip
         """Draw `n` examples: a list of PIL images or strings, a DataFrame, an array. Arguments as in `draw`."""
-        records = self.draw(n, seed=seed, where=where, steps=steps, sampler=sampler, guidance=guidance, weak=weak)
-        return self.codec.present(records)
+        how = {"steps": steps, "sampler": sampler, "guidance": guidance, "weak": weak, "reject": reject}
+        return self.codec.present(self.draw(n, seed=seed, where=where, **how, observe=observe))
 
     def draw(
         self,
         n: int = 16,
         *,
         seed: int = 0,
-        where: Mapping[str, Any] | None = None,
+        where: Where | None = None,
         steps: int | None = None,
         sampler: str | None = None,
         guidance: float = 1.0,
         weak: Run | None = None,
+        reject: bool = False,
+        observe: Observer = ignore,
     ) -> Records:
         """Draw `n` (>= 1) examples as records.
 
-        where: values of what the model is conditioned on, such as ``{"label": 3}``; without it conditions are drawn
-        from the training data. steps, sampler, guidance: for diffusion and flow (`samplers.SAMPLERS`); a guidance
-        scale of 1 is the model as trained. weak: a smaller or less trained run of the same data and family that
-        guidance leads away from (Karras 2024), in place of the model without its condition. The same seed draws the
-        same examples on the same machine.
+        where: values of what the model is conditioned on, such as ``{"label": 3}``, without which conditions are drawn
+        from the training data; of a table values of any column, or texts such as "age>=60" (see `where`). reject: get
+        such rows by drawing until enough are, instead of steering, and tell `observe` the share. steps, sampler,
+        guidance: for diffusion and flow (`samplers.SAMPLERS`); a guidance scale of 1 is the model as trained. weak: a
+        smaller or less trained run of the same data and family that guidance leads away from (Karras 2024), in place of
+        the model without its condition. The same seed draws the same examples on the same machine.
         """
         if n < 1:
             raise ValueError(f"draw at least one example, not {n}")
+        how = {"where": where, "steps": steps, "sampler": sampler, "guidance": guidance, "weak": weak, "reject": reject}
+        rules = read_rules(self.recipe.rules, self.codec, self.recipe.combinations)
+        if not rules:
+            return self._draw(n, seed, **how, observe=observe)
+        draw = partial(self._draw, **how, observe=observe)
+        return obey(rules, self.codec, n, draw, seed, observe)
+
+    def _draw(
+        self, n: int, seed: int = 0, *, where: Where | None = None, steps: int | None = None,
+        sampler: str | None = None, guidance: float = 1.0, weak: Run | None = None, reject: bool = False,
+        observe: Observer = ignore,
+    ) -> Records:  # fmt: skip
+        """As `draw`, whatever the rules."""
         settings = Sampling(steps, sampler, guidance, weak=None if weak is None else weak.model)
-        condition = self.condition_rows(n, where or {}, seed)
+        clauses = steering_clauses(where or {}, self.codec)
+        if clauses:
+            how = (n, clauses, settings, seed)
+            return draw_asked(self.model, self.codec, self.conditions, *how, reject=reject, observe=observe)
+        condition = self.condition_rows(n, as_mapping(where or {}), seed)
         pieces = []
         for first in range(0, n, CHUNK):
             count = min(CHUNK, n - first)
@@ -249,6 +267,7 @@ def train(
     alpha: bool = False,
     types: Mapping[str, str] | None = None,
     query: str | None = None,
+    rules: Sequence[str] = (),
     force: bool = False,
     previews: bool = True,
     observe: Observer = ignore,
@@ -260,6 +279,7 @@ def train(
     parameters: trained numbers in the model, all networks together. settings: the family's own, as in ``--set``. out:
     the run folder, never overwritten without `force`. alpha: keep the transparency of images. types: what columns
     are, where the guess is wrong, such as ``{"age": "number"}``. query: the SELECT, if `source` is a database's URL.
+    rules: what rows of a table obey (see `rules`).
 
     Raises ValueError for a wrong option, DataError for data that cannot be used, FileExistsError for a folder that is
     there, Interrupted (after saving) on Ctrl-C and SIGTERM, TrainingFailed if a loss stops being a number.
@@ -280,6 +300,7 @@ def train(
         alpha=alpha,
         types=types,
         query=query,
+        rules=rules,
         observe=observe,
     )
     return _begin(data, recipe, out, force, observe, previews)
@@ -338,7 +359,7 @@ def resume(
     state = State(model, Clock.start(recipe.budget), recipe.ema_length)
     remark = checkpoint.restore(folder / "checkpoint", state)
     if more is not None:
-        recipe = _extend(recipe, state, more)
+        recipe = extend(recipe, state, more)
     elif state.progress >= 1:
         raise ValueError(f"{folder} has spent its budget of {recipe.budget}; give --budget or --steps to train longer")
     observe(Event("phase", "reading and encoding the data"))
@@ -350,36 +371,15 @@ def resume(
     return _go_on(folder, recipe, data, state, conditions, observe, True)
 
 
-def _extend(recipe: Recipe, state: State, more: Budget) -> Recipe:
-    """The recipe with a longer budget, and the clock of `state` set back to the share of it that is spent."""
-    if more.steps is not None:
-        longer = Budget(steps=state.step + more.steps)
-        share = state.step / (state.step + more.steps)
-        slope = (1 - share) / more.steps
-    else:
-        extra, spent = more.seconds or 0.0, state.clock.seconds
-        longer = Budget(seconds=spent + extra)
-        share = spent / (spent + extra)
-        slope = (1 - share) * spent / max(1, state.step) / extra
-    state.clock.knots.append((state.step, share, slope))
-    return recipe.model_copy(update={"steps": longer.steps, "seconds": longer.seconds, "knots": []})
-
-
 def _go_on(
-    folder: Path,
-    recipe: Recipe,
-    data: Data,
-    state: State,
-    conditions: Tensor | None,
-    observe: Observer,
-    previews: bool,
+    folder: Path, recipe: Recipe, data: Data, state: State, conditions: Tensor | None, observe: Observer, previews: bool
 ) -> Run:
     """Train until the budget is spent, keeping the folder up to date, and open what came of it."""
     run = Run(folder, recipe, data.codec, state.average, conditions)
     batches = Batches(data.train, seed=recipe.seed, size=recipe.batch, device=recipe.device)
 
     def preview(path: Path) -> Path:
-        return data.codec.preview(run.draw(PREVIEWED), path)
+        return data.codec.preview(run._draw(PREVIEWED), path)
 
     with (
         devices.threads(recipe.threads),

@@ -33,6 +33,7 @@ from sansheng.cli.options import (
     Preset,
     Query,
     Quiet,
+    Rules,
     RunPath,
     Seed,
     Settings,
@@ -68,7 +69,7 @@ def train(
     data: Source, /, *, family: Family, preset: Preset = "default", budget: Limit = None, steps: Steps = None,
     condition: Condition = None, parameters: Size = None, seed: Seed = 0, device: Device = "auto",
     precision: Precision = "auto", out: Out = None, settings: Settings = None, kind: As = None, alpha: Alpha = False,
-    types: Types = None, query: Query = None, force: Force = False,
+    types: Types = None, query: Query = None, rules: Rules = None, force: Force = False,
     dry_run: Annotated[bool, flag("Say what would be done, and what it would take; train nothing.")] = False,
     smoke: Smoke = False, quiet: Quiet = False,
 ) -> None:  # fmt: skip
@@ -99,6 +100,7 @@ def train(
         "alpha": alpha,
         "types": read_pairs("--type", types),
         "query": query,
+        "rules": tuple(rules or ()),
     }
     with reporter(quiet) as observe:
         if dry_run:
@@ -125,8 +127,13 @@ def sample(
     steps: Annotated[int | None, option("Steps of drawing, for diffusion and flow.")] = None,
     sampler: Annotated[str | None, option("How to draw, for diffusion and flow: heun, euler, ...")] = None,
     where: Annotated[
-        list[str] | None, option("The value of a condition; may come several times.", metavar="NAME=VALUE")
+        list[str] | None,
+        option(
+            'What is asked: the value of a condition; of a table\'s columns "age>=60" or "state in CA,NY" too.',
+            metavar="NAME=VALUE",
+        ),
     ] = None,
+    reject: Annotated[bool, flag("Get what --where asks by drawing until enough is; the rate is shown.")] = False,
     guidance: Annotated[float, option("Above 1, samples fit their condition better and vary less.")] = 1.0,
     weak: Annotated[str | None, option("A smaller or less trained run for guidance to lead away from.")] = None,
     device: Device = "auto",
@@ -138,25 +145,26 @@ def sample(
     Without --out, rows and lines are printed, and images are written to a folder in the run. For example:
 
         sansheng sample runs/digits-flow-1 -n 64 --out digits.png
-        sansheng sample runs/patients-vae-1 -n 1000 --where sex=f --out new.csv
+        sansheng sample runs/patients-vae-1 -n 1000 --where sex=f --where "age>=60" --out new.csv
         sansheng sample runs/names-diffusion-1 -n 20
     """
-    given = read_pairs("--where", where)
     refuse_overwriting(out, force)
     from sansheng.cli import samples
     from sansheng.run import load
 
     with reporter(quiet) as observe:
         trained = load(run, device=device)
-        choices: dict[str, Any] = {"seed": seed, "where": given, "steps": steps, "sampler": sampler}
-        choices |= {"guidance": guidance, "weak": None if weak is None else load(weak, device=device)}
+        choices: dict[str, Any] = {"seed": seed, "where": tuple(where or ()), "steps": steps, "sampler": sampler}
+        choices |= {"reject": reject, "guidance": guidance, "weak": None if weak is None else load(weak, device=device)}
         target = samples.target(trained, out, choices)
         refuse_overwriting(target, force)
         observe(Event("phase", f"drawing {n:,} samples"))
-        records = trained.draw(n, **choices)
         if target is not None:
-            samples.write(trained.codec, records, target)
-    print(target) if target is not None else sys.stdout.write(samples.text(trained.codec, records) or "")
+            samples.draw_and_write(trained, n, target, choices, observe)
+            print(target)
+            return
+        records = trained.draw(n, **choices, observe=observe)
+    sys.stdout.write(samples.text(trained.codec, records) or "")
 
 
 @app.command(sort_key=3)

@@ -48,6 +48,41 @@ def fill(
     _write(run, data, out, device, force, quiet, act)
 
 
+@app.command(sort_key=11)
+def impute(
+    run: RunPath, table: Annotated[str, option("A .csv, .tsv or .parquet table with gaps.")], /, *,
+    draws: Annotated[int, option("How often the gaps are drawn; each draw is a file of its own.")] = 1,
+    seed: Seed = 0, steps: Steps = None,
+    out: Annotated[str | None, option("Where to write; draws are numbered: filled-1.csv.", metavar="PATH")] = None,
+    device: Device = "auto", force: Force = False, quiet: Quiet = False,
+) -> None:  # fmt: skip
+    """Fill the gaps of a table by drawing them given what stands beside them. For diffusion and flow.
+
+    What is there stays as it is written, to the byte. Several draws show how sure the model is. For example:
+
+        sansheng impute runs/patients-diffusion-1 patients.csv --out filled.csv
+        sansheng impute runs/patients-flow-1 patients.csv --draws 5 --out filled.csv
+    """
+    source = Path(table).expanduser()
+    chosen = Path(out).expanduser() if out else source.with_name(f"{source.stem}-filled{source.suffix}")
+    several = [chosen.with_name(f"{chosen.stem}-{i + 1}{chosen.suffix}") for i in range(draws)]
+    targets = [chosen] if draws == 1 else several
+    for target in targets:
+        refuse_overwriting(target, force)
+    from sansheng import imputing
+    from sansheng.run import load
+
+    with reporter(quiet) as observe:
+        trained = load(run, device=device)
+        observe(Event("phase", f"reading {table}"))
+        made = imputing.impute(trained, imputing.read_table(source), draws=draws, seed=seed, steps=steps)
+        for i, target in enumerate(targets):
+            imputing.write_filled(made, trained.codec, source, target, i)
+        cells = made.frame[made.draws[0].columns].isna().sum().sum()
+        observe(Event("note", f"{cells:,} gaps filled"))
+    print("\n".join(map(str, targets)))
+
+
 @app.command(sort_key=12)
 def enlarge(
     run: RunPath, data: Source, /, *,
@@ -104,13 +139,12 @@ def _write(run: str, data: str, out: str | None, device: str, force: bool, quiet
     refuse_overwriting(out, force)
     from sansheng import filling
     from sansheng.cli import samples
-    from sansheng.data import read_records
     from sansheng.run import load
 
     with reporter(quiet) as observe:
         trained = load(run, device=device)
         observe(Event("phase", f"reading {data}"))
-        records = read_records(data, trained.codec.kind, alpha=trained.recipe.data.alpha)
+        records = samples.read_for(trained, data)
         observe(Event("phase", "drawing"))
         made = act(filling, trained, records)
         target = Path(out).expanduser() if out is not None else None

@@ -85,12 +85,12 @@ def anomaly(
     import numpy as np
 
     from sansheng import latent
-    from sansheng.data import read_records
+    from sansheng.cli.samples import read_for
     from sansheng.run import load
 
     with reporter(quiet) as observe:
         trained = load(run, device=device)
-        records = read_records(data, trained.codec.kind, alpha=trained.recipe.data.alpha)
+        records = read_for(trained, data)
         observe(Event("phase", f"bounding the likelihood of {len(records):,} examples"))
         bits = latent.surprise(trained, records, samples=samples)
         usual = np.sort(latent.surprise(trained, trained.open_data().test_records, samples=samples))
@@ -104,13 +104,12 @@ def _walk(run: str, data: str, out: str | None, device: str, force: bool, quiet:
     refuse_overwriting(out, force)
     from sansheng import latent
     from sansheng.cli import samples
-    from sansheng.data import read_records
     from sansheng.run import load
 
     with reporter(quiet) as observe:
         trained = load(run, device=device)
         observe(Event("phase", f"reading {data}"))
-        made = act(latent, trained, read_records(data, trained.codec.kind, alpha=trained.recipe.data.alpha))
+        made = act(latent, trained, samples.read_for(trained, data))
         target = _target(trained, made, out)
         refuse_overwriting(target, force)
         if target is not None:

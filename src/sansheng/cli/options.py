@@ -63,6 +63,15 @@ Types = Annotated[
 ]  # fmt: skip
 Query = Annotated[str | None, option("The SELECT, if the data are a database such as sqlite:///file.db.")]
 Alpha = Annotated[bool, flag("Keep the transparency of images as a channel; else they are laid over white.", "--alpha")]
+Rules = Annotated[
+    list[str] | None,
+    option(
+        'What rows of a table obey: "start <= end", "total = a + b", "0 <= age <= 120", "fixed: city, state"; may come '
+        "several times.",
+        "--rule",
+        metavar="RULE",
+    ),
+]
 Force = Annotated[bool, flag("Overwrite what is there.")]
 Quiet = Annotated[bool, flag("Say nothing but results and errors.")]
 Number = Annotated[int, option("How many samples.", "-n", "--number")]

@@ -15,11 +15,21 @@ from typing import Any
 
 from sansheng.codecs.base import Codec, Records
 from sansheng.errors import DataError
+from sansheng.events import Event, Observer
 from sansheng.run import Run
+from sansheng.stream import can_stream, write_stream
 
 TEXT_SUFFIXES = (".csv", ".txt")
 OWN = re.compile(r"\d{5,}\.png|grid\.png|labels\.csv")
 """Names of the files in a folder of images that we wrote."""
+
+
+def read_for(trained: Run, data: str) -> Records:
+    """A person's records, read as those the model was trained on were."""
+    from sansheng.data import read_records
+
+    reference = trained.recipe.data
+    return read_records(data, trained.codec.kind, alpha=reference.alpha, types=reference.types)
 
 
 def target(run: Run, out: str | None, choices: Mapping[str, Any]) -> Path | None:
@@ -34,6 +44,24 @@ def target(run: Run, out: str | None, choices: Mapping[str, Any]) -> Path | None
         _file_content(run.codec, one, path.suffix)
         return path
     return None if text(run.codec, one) is not None else run.path / f"samples-seed{choices['seed']}"
+
+
+def draw_and_write(run: Run, n: int, path: Path, choices: Mapping[str, Any], observe: Observer) -> None:
+    """Draw `n` examples and write them to `path`; piece by piece where they are many rows that go to Parquet."""
+    if not can_stream(run, path, n):
+        write(run.codec, run.draw(n, **choices, observe=observe), path)
+        return
+    how = {name: value for name, value in choices.items() if name != "seed"}
+
+    def tell(done: int, total: int) -> None:
+        observe(Event("phase", f"{done:,} of {total:,} rows written"))
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".sansheng-") as scratch:
+        fresh = Path(scratch) / path.name
+        draw = lambda count, seed: run.draw(count, seed=seed, **how, observe=observe)  # noqa: E731
+        write_stream(run, n, fresh, seed=choices["seed"], draw=draw, tell=tell)
+        os.replace(fresh, path)
 
 
 def write(codec: Codec, records: Records, path: Path) -> None:

@@ -7,7 +7,7 @@ dtypes and levels that were read.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, final
 
@@ -18,14 +18,20 @@ from pandas.api import types
 from torch import Tensor
 
 from sansheng.codecs.base import Encoded, Records
+from sansheng.codecs.coders import Identifier
 from sansheng.codecs.column_kinds import check_types, fit_column, fit_condition
 from sansheng.codecs.columns import Column
+from sansheng.codecs.dtypes import restore
+from sansheng.codecs.packed import pack
+from sansheng.codecs.rows import LARGE
 from sansheng.codecs.table_file import READABLE, from_frame, read, retype, series_of, write
 from sansheng.errors import DataError, unknown
 from sansheng.space import Space
 
 __all__ = ["READABLE", "TableCodec", "from_frame", "read", "retype"]
 
+ROWS = 20_000
+"""Encoded at a time."""
 MOST_SHOWN = 12
 """Columns, and levels of a column, in a preview."""
 
@@ -87,10 +93,20 @@ class TableCodec:
         lost = [column.name for column in self.columns if column.name not in frame.columns]
         if lost:
             raise DataError(f"the table has no column {lost[0]!r}; it has {', '.join(map(str, frame.columns))}")
-        x = _join([c.encode(series_of(frame, c.name), _generator(i)) for i, c in enumerate(self._modelled)], len(frame))
+        parts = self._parts(frame)
+        large = 4 * len(frame) * self.space.channels > LARGE
+        x = pack(self.space, parts, len(frame)) if large else torch.cat(list(parts))
         if not self._given:
             return Encoded(x)
         return Encoded(x, _join([c.encode(series_of(frame, c.name), None) for c in self._given], len(frame)))
+
+    def _parts(self, frame: pd.DataFrame) -> Iterator[Tensor]:
+        """The rows encoded, `ROWS` at a time; every column's generator goes on from one part to the next."""
+        generators = [_generator(i) for i in range(len(self._modelled))]
+        for first in range(0, max(len(frame), 1), ROWS):
+            part = frame.iloc[first : first + ROWS]
+            pairs = zip(self._modelled, generators, strict=True)
+            yield _join([c.encode(series_of(part, c.name), g) for c, g in pairs], len(part))
 
     def encode_condition(self, given: Mapping[str, Any], n: int) -> Tensor:
         """``(n, K)`` for one value, or a sequence of n values, of each condition.
@@ -117,6 +133,14 @@ class TableCodec:
         if condition is not None:
             parts |= self._decoded(self._given, condition)
         return Records(pd.DataFrame({c.name: parts[c.name] for c in self.columns if c.name in parts}))
+
+    def reissue(self, frame: pd.DataFrame, first: int = 0) -> pd.DataFrame:
+        """Decoded rows with identifiers issued as those of rows `first` and on, for rows put together from several."""
+        for column in self.columns:
+            if isinstance(column.coder, Identifier) and column.name in frame.columns:
+                issued = column.coder.decode(np.zeros((first + len(frame), 0)), _generator(0))[first:]
+                frame = frame.assign(**{column.name: restore(issued, column.dtype).to_numpy()})
+        return frame
 
     def _decoded(self, columns: Sequence[Column], x: Tensor) -> dict[str, pd.Series]:
         values = x.detach().cpu().numpy()

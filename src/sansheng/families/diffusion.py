@@ -5,7 +5,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from sansheng.denoiser import Denoiser, NoisePredictor, count_evaluations, sample_denoiser, stratified_normal
+from sansheng.denoiser import (
+    Denoiser,
+    NoisePredictor,
+    count_evaluations,
+    sample_denoiser,
+    sample_within,
+    stratified_normal,
+)
 from sansheng.likelihood import can_measure, measure_likelihood
 from sansheng.model import DEFAULT_SAMPLING, Batch, GenerativeModel, Sampling, Turn, given
 from sansheng.space import Space
@@ -87,6 +94,13 @@ class Diffusion(GenerativeModel):
     ) -> Tensor:
         default = (self.sampler, self.steps)
         return sample_denoiser(self.denoiser, n, condition, settings, default, generator)
+
+    @torch.no_grad()
+    def sample_within(
+        self, n: int, conditions: Tensor | None, settings: Sampling, generator: torch.Generator
+    ) -> tuple[Tensor, Tensor | None]:
+        """As every family's: by guidance (`guidance.confined`)."""
+        return sample_within(self.denoiser, n, conditions, settings, generator)
 
     def evaluations(self, settings: Sampling = DEFAULT_SAMPLING) -> int:
         return count_evaluations(settings, (self.sampler, self.steps), self.condition_space is not None)

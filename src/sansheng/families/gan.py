@@ -11,13 +11,15 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from sansheng.augment import augment as augmented
 from sansheng.budget import geometric
 from sansheng.errors import unknown
-from sansheng.model import DEFAULT_SAMPLING, Batch, GenerativeModel, Sampling, Turn, given, refuse_steps
+from sansheng.model import DEFAULT_SAMPLING, Batch, GenerativeModel, Sampling, Turn, given, refuse_steps, sample_codes
 from sansheng.space import Real, Space
+from sansheng.within import Proposals
 
 
 @dataclass(frozen=True)
@@ -158,12 +160,16 @@ class GAN(GenerativeModel):
 
     def generate(self, n: int, condition: Tensor | None, generator: torch.Generator) -> Tensor:
         """Differentiable samples; `condition` as the networks read it."""
+        params = self.params(n, condition, generator)
+        return self.space.relax(params, temperature=self.temperature, generator=generator)
+
+    def params(self, n: int, condition: Tensor | None, generator: torch.Generator) -> Float[Tensor, "B C *P"]:
+        """What the generator makes of fresh codes: numbers, and logits of symbols."""
         device = next(self.generator.parameters()).device
         z = torch.randn(n, self.latent, generator=generator, device=device)
         if self.coins:
             z = torch.cat([z[:, : self.coins].sign(), z[:, self.coins :]], dim=1)
-        params = self.generator(z, None, condition).float()
-        return self.space.relax(params, temperature=self.temperature, generator=generator)
+        return self.generator(z, None, condition).float()
 
     def judge(self, x: Tensor, condition: Tensor | None) -> Tensor:
         """The critic's logits, ``(B,)``, of what `together` made of the data and of the condition."""
@@ -254,6 +260,21 @@ class GAN(GenerativeModel):
     ) -> Tensor:
         refuse_steps(settings, "GAN")
         return self.space.harden(self.generate(n, given(condition), generator))
+
+    @torch.no_grad()
+    def sample_within(
+        self, n: int, conditions: Tensor | None, settings: Sampling, generator: torch.Generator
+    ) -> tuple[Tensor, Tensor | None]:
+        """As every family's: codes are resampled by p(within | z); of a number, which z tells, that is 0 or 1."""
+        refuse_steps(settings, "GAN")
+        assert settings.within is not None
+
+        def propose(count: int, condition: Tensor | None) -> Proposals:
+            params = self.params(count, given(condition), generator)
+            x = self.space.harden(self.space.relax(params, temperature=self.temperature, generator=generator))
+            return Proposals(x, self.space.mean(params), torch.zeros_like(params), condition)
+
+        return sample_codes(propose, n, conditions, settings.within, generator)
 
     def evaluations(self, settings: Sampling = DEFAULT_SAMPLING) -> int:
         return 1

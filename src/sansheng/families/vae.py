@@ -18,9 +18,10 @@ from torch import Tensor, nn
 from sansheng.budget import ramp
 from sansheng.denoiser import Denoiser, draw, stratified_normal
 from sansheng.logistic import LogisticMixture
-from sansheng.model import DEFAULT_SAMPLING, Batch, GenerativeModel, Sampling, Turn, given, refuse_steps
+from sansheng.model import DEFAULT_SAMPLING, Batch, GenerativeModel, Sampling, Turn, given, refuse_steps, sample_codes
 from sansheng.samplers import evaluations
 from sansheng.space import Space
+from sansheng.within import Proposals
 
 PRIOR_STEPS = 10
 COLLAPSED = 0.05
@@ -221,13 +222,37 @@ class VAE(GenerativeModel):
         generator: torch.Generator,
     ) -> Tensor:
         refuse_steps(settings, "VAE")
+        params = self.decode(self._draw_codes(n, condition, generator), given(condition))
+        scale = self.scale if self.draw_numbers else 0.0
+        return self.space.harden(self.observed.sample(params, scale, generator=generator))
+
+    def _draw_codes(self, n: int, condition: Tensor | None, generator: torch.Generator) -> Float[Tensor, "B D"]:
+        """z ~ N(0, I), or from the prior."""
         z = torch.randn(n, self.latent, generator=generator, device=self.log_scale.device)
         if self.prior is not None:
             times = self.prior.path.times(self.prior_steps)
             top = draw(self.prior, n, condition=condition, sampler="heun", times=times, scale=1.0, generator=generator)
             z = torch.cat([top, z[:, self.fitted :]], dim=1)
-        scale = self.scale if self.draw_numbers else 0.0
-        return self.space.harden(self.observed.sample(self.decode(z, given(condition)), scale, generator=generator))
+        return z
+
+    @torch.no_grad()
+    def sample_within(
+        self, n: int, conditions: Tensor | None, settings: Sampling, generator: torch.Generator
+    ) -> tuple[Tensor, Tensor | None]:
+        """As every family's: codes are resampled by p(within | z), then x ~ p(x | z, within)."""
+        refuse_steps(settings, "VAE")
+        assert settings.within is not None
+        if self.observed is not self.space:
+            raise ValueError("a VAE with the logistic likelihood cannot be asked for a part of its data")
+
+        def propose(count: int, condition: Tensor | None) -> Proposals:
+            params = self.decode(self._draw_codes(count, condition, generator), given(condition))
+            scale = self.scale if self.draw_numbers else torch.zeros_like(self.scale)
+            x = self.space.harden(self.observed.sample(params, scale, generator=generator))
+            variance = scale.square().expand_as(params)
+            return Proposals(x, self.space.mean(params), variance, condition)
+
+        return sample_codes(propose, n, conditions, settings.within, generator)
 
     def evaluations(self, settings: Sampling = DEFAULT_SAMPLING) -> int:
         return 1 if self.prior is None else 1 + evaluations("heun", self.prior_steps)

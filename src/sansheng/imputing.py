@@ -1,0 +1,216 @@
+"""Gaps in a table, drawn given what stands beside them: p(missing | observed).
+
+The one constraint: what was observed comes back as it was written, byte for byte; only gaps are written.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from sansheng.codecs.base import Records
+from sansheng.codecs.columns import Column
+from sansheng.codecs.table import TableCodec, read
+from sansheng.codecs.table_file import series_of
+from sansheng.codecs.table_text import MISSING, sniff_delimiter
+from sansheng.errors import DataError
+from sansheng.loop import derive_seed
+from sansheng.model import Sampling, known_cells
+from sansheng.run import Run
+from sansheng.where import allow
+from sansheng.within import Allowed, Within
+
+CHUNK = 2000
+"""Rows drawn at a time."""
+
+
+@dataclass(frozen=True)
+class Imputed:
+    """The table that was given, and for each draw the columns that had gaps, filled, rows as they were."""
+
+    frame: pd.DataFrame
+    draws: tuple[pd.DataFrame, ...]
+
+    def filled(self, draw: int = 0) -> pd.DataFrame:
+        """The table of one draw, columns in their order and dtypes wherever these can hold what was drawn."""
+        made = self.draws[draw]
+        return self.frame.assign(**{str(name): made[name] for name in made.columns})
+
+
+def impute(run: Run, frame: pd.DataFrame, *, draws: int = 1, seed: int = 0, steps: int | None = None) -> Imputed:
+    """Fill the gaps of a table's modelled columns, `draws` times.
+
+    Columns the model has not seen are left as they are. Raises ValueError for a model of anything but a table, a family
+    that cannot, or fewer than one draw; DataError for a gap in a column that the model is given, or a column lost.
+    """
+    codec = run.codec
+    if not isinstance(codec, TableCodec):
+        raise ValueError(f"impute is for tables, and this is a model of {codec.kind} data: see sansheng fill")
+    if draws < 1:
+        raise ValueError(f"draw at least once, not {draws} times")
+    gaps = _gaps(codec, frame)
+    rows = np.flatnonzero(gaps.to_numpy(bool).any(1))
+    if not len(rows):
+        return Imputed(frame, (pd.DataFrame(index=frame.index),) * draws)
+    some, where = frame.iloc[rows].reset_index(drop=True), gaps.iloc[rows].reset_index(drop=True)
+    return Imputed(
+        frame, tuple(_merge(frame, gaps, rows, _draw(run, codec, some, where, seed + i, steps)) for i in range(draws))
+    )
+
+
+def _gaps(codec: TableCodec, frame: pd.DataFrame) -> pd.DataFrame:
+    """Which cells of modelled columns are missing, of the columns where any is."""
+    lost = [column.name for column in codec.columns if column.name not in frame.columns]
+    if lost:
+        raise DataError(f"the table has no column {lost[0]!r}; it has {', '.join(map(str, frame.columns))}")
+    for name in codec.condition_names:
+        if bool(frame[name].isna().any()):
+            raise DataError(f"column {name!r} has gaps, and is given to this model: train one without --condition")
+    names = [c.name for c in codec.columns if c.slots and c.name not in codec.condition_names]
+    holes = {name: series_of(frame, name).isna() for name in names}
+    return pd.DataFrame({name: hole for name, hole in holes.items() if hole.any()}, index=frame.index)
+
+
+def _draw(
+    run: Run, codec: TableCodec, frame: pd.DataFrame, gaps: pd.DataFrame, seed: int, steps: int | None
+) -> pd.DataFrame:
+    """Rows with their gaps drawn."""
+    encoded = codec.encode(Records(frame))
+    known, parts, first = torch.ones(len(frame), codec.space.channels, dtype=torch.bool), [], 0
+    for column in codec.columns:
+        if column.name in codec.condition_names:
+            continue
+        if column.name in gaps.columns:
+            known[:, first : first + column.width] = torch.tensor(~gaps[column.name].to_numpy(bool))[:, None]
+            parts += _present(column, first)
+        first += column.width
+    within = Within(tuple(parts)) if parts else None
+    pieces: list[Tensor] = []
+    for start in range(0, len(frame), CHUNK):
+        piece = encoded.rows(slice(start, start + CHUNK)).to(run.device)
+        told = known_cells(piece.x, known[start : start + CHUNK].to(run.device))
+        generator = torch.Generator(run.device).manual_seed(derive_seed(seed, start, "impute"))
+        settings = Sampling(steps, known=told, within=within)
+        pieces.append(run.model.sample(len(piece), condition=piece.condition, settings=settings, generator=generator))
+    return codec.decode(torch.cat(pieces).cpu(), encoded.condition).values
+
+
+def _present(column: Column, first: int) -> list[Allowed]:
+    """The constraint that a cell is not missing, of a column that can be."""
+    if not getattr(column.coder, "missing", False):
+        return []
+    part = allow(column, first, lambda values: ~pd.isna(values))
+    return [part] if part is not None else []
+
+
+def _merge(frame: pd.DataFrame, gaps: pd.DataFrame, rows: np.ndarray, drawn: pd.DataFrame) -> pd.DataFrame:
+    """Columns that had gaps: observed values as they were, and the drawn ones elsewhere."""
+    merged = {}
+    for name in gaps.columns:
+        places = gaps[name].to_numpy(bool)
+        merged[name] = _put(series_of(frame, name).copy(), places, series_of(drawn, name).iloc[places[rows]])
+    return pd.DataFrame(merged, index=frame.index)
+
+
+def _put(column: pd.Series, places: np.ndarray, values: pd.Series) -> pd.Series:
+    """Values where a column has gaps, in its dtype if that can hold them."""
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        levels = column.dtype.categories.union(pd.Index(values.unique()), sort=False)
+        column = pd.Series(column.cat.set_categories(levels))
+    try:
+        held = values if isinstance(column.dtype, pd.CategoricalDtype) else values.astype(str(column.dtype))
+        column[places] = held.to_numpy()
+    except (TypeError, ValueError):
+        column = column.astype(object)
+        column[places] = values.to_numpy(object)
+    return column
+
+
+# -- files ---------------------------------------------------------------------------------------------------
+
+
+def read_table(path: Path) -> pd.DataFrame:
+    """The table of a file. Raises DataError for what is none."""
+    return read(path).records.values
+
+
+def write_filled(imputed: Imputed, codec: TableCodec, source: Path, target: Path, draw: int) -> None:
+    """Write one draw: of a text table the source with its gaps written over, else a Parquet file.
+
+    Raises ValueError where the suffixes differ: what was observed could not be left as it was written.
+    """
+    if source.suffix.lower() != target.suffix.lower():
+        raise ValueError(f"{target}: a filled table is written as it was read, as {source.suffix}")
+    if source.suffix.lower() == ".parquet":
+        imputed.filled(draw).to_parquet(target, index=False)
+        return
+    raw = source.read_bytes()
+    encoding = _encoding(raw)
+    text = raw.decode(encoding)
+    delimiter = "\t" if source.suffix.lower() == ".tsv" else sniff_delimiter(text.removeprefix("\ufeff"))
+    columns = {column.name: column for column in codec.columns}
+    made, order = imputed.draws[draw], {name: place for place, name in enumerate(imputed.frame.columns)}
+    new = {}
+    for name in made.columns:
+        rows = np.flatnonzero(imputed.frame[name].isna().to_numpy())
+        written = _written(made[name].iloc[rows], columns[str(name)])
+        new |= {(int(row), order[name]): cell for row, cell in zip(rows, written, strict=True)}
+    target.write_bytes(write_over(text, delimiter, new).encode(encoding))
+
+
+def _encoding(raw: bytes) -> str:
+    if raw[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        return "utf-16-le" if raw[:2] == b"\xff\xfe" else "utf-16-be"
+    try:
+        raw.decode("utf-8")
+    except UnicodeDecodeError:
+        return "latin-1"
+    return "utf-8"
+
+
+def _written(values: pd.Series, column: Column) -> list[str]:
+    """Drawn values as the column writes them: whole numbers without a point."""
+    whole = column.kind == "integer"
+    return [str(int(v)) if whole or (isinstance(v, float) and _is_level(v, column)) else str(v) for v in values]
+
+
+def _is_level(value: float, column: Column) -> bool:
+    """Whether it is one of a few levels that are all whole numbers, which a gap in their column has made floats."""
+    levels = getattr(column.coder, "levels", ())
+    return bool(levels) and value.is_integer() and all(float(level).is_integer() for level in levels)
+
+
+def write_over(text: str, delimiter: str, cells: dict[tuple[int, int], str]) -> str:
+    """Delimited text with the cells at (row below the names, column) replaced, and all else as it was.
+
+    Blank lines are no rows. A cell that holds the delimiter, a quote or a line break is quoted.
+    """
+    d = re.escape(delimiter)
+    field = re.compile(rf'(?P<cell>[ ]*"(?:[^"]|"")*"[^{d}\r\n]*|[^{d}\r\n]*)(?P<end>{d}|\r\n|\n|\r|$)')
+    pieces, row, place, at = [], -1, 0, 0
+    while at < len(text):
+        match = field.match(text, at)
+        if match is None:
+            raise DataError(f"the text of the table breaks off at character {at:,}")
+        cell, end = match["cell"], match["end"]
+        blank = place == 0 and end != delimiter and not cell
+        drawn = None if blank else cells.get((row, place))
+        if drawn is not None and cell.strip().strip('"').strip() not in MISSING:
+            raise DataError(f"row {row + 1}, column {place + 1} reads {cell!r}, which is no gap: it is left alone")
+        pieces += [cell if drawn is None else _quoted(drawn, delimiter), end]
+        place, row = (place + 1, row) if end == delimiter else (0, row + (not blank))
+        at = match.end()
+        if not end:
+            break
+    return "".join(pieces)
+
+
+def _quoted(cell: str, delimiter: str) -> str:
+    doubled = cell.replace('"', '""')
+    return f'"{doubled}"' if any(c in cell for c in (delimiter, '"', "\n", "\r")) else cell

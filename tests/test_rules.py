@@ -1,0 +1,143 @@
+"""Rows obey the rules they were asked to obey, and a rule can do nothing but be true or false."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from sansheng.cli import main
+from sansheng.codecs.base import Records
+from sansheng.codecs.table import TableCodec
+from sansheng.events import ignore
+from sansheng.rules import broken, obey, read_rules, seen_together
+from sansheng.run import load, train
+
+CITIES = {"Lyon": "FR", "Nice": "FR", "Bonn": "DE", "Rome": "IT"}
+RULES = ("total = part-a + part b", "start <= end", "fixed: city, country", "0 <= part-a <= 50")
+
+
+def table(n: int = 400, seed: int = 0) -> pd.DataFrame:
+    rng = np.random.default_rng(seed)
+    city = rng.choice(list(CITIES), n)
+    start = pd.Timestamp("2024-01-01") + pd.to_timedelta(rng.integers(0, 300, n), unit="D")
+    end = start + pd.to_timedelta(rng.integers(0, 60, n), unit="D")
+    a, b = rng.gamma(4, 2, n).round(1), rng.gamma(2, 5, n).round(1)
+    days = {"start": start.strftime("%Y-%m-%d"), "end": end.strftime("%Y-%m-%d")}
+    return pd.DataFrame(
+        {
+            **days,
+            "part-a": a,
+            "part b": b,
+            "total": (a + b).round(1),
+            "city": city,
+            "country": [CITIES[c] for c in city],
+        }
+    )
+
+
+@pytest.fixture(scope="module")
+def codec() -> TableCodec:
+    return TableCodec.fit(Records(table()))
+
+
+def rules_of(codec: TableCodec, *texts: str, frame: pd.DataFrame | None = None) -> tuple:
+    return read_rules(texts, codec, seen_together(texts, Records(table() if frame is None else frame)))
+
+
+@pytest.mark.parametrize(
+    ("text", "mistake"),
+    [
+        ("total = part-a + part b", {"total": 3.3}),
+        ("start <= end", {"end": "2023-01-01"}),
+        ("start < '2025-01-01'", {"start": "2025-03-01"}),
+        ("0 <= part-a <= 50", {"part-a": 51.0}),
+        ("2 * part-a - 1 < total * 2", {"total": 0.0}),
+        ("fixed: city, country", {"country": "IT", "city": "Bonn"}),
+    ],
+)
+def test_a_row_that_breaks_a_rule_is_found(codec: TableCodec, text: str, mistake: dict[str, object]) -> None:
+    (rule,) = rules_of(codec, text)
+    frame = table(50, 1)
+    assert rule.holds(frame).all()
+    for name, value in mistake.items():
+        frame.loc[7, name] = value
+    assert np.flatnonzero(~rule.holds(frame)).tolist() == [7]
+    (said,) = broken((rule,), Records(frame))
+    assert said.startswith("1 of 50 training rows")
+
+
+def test_what_is_missing_breaks_no_rule(codec: TableCodec) -> None:
+    frame = table(20)
+    frame.loc[3, "part-a"] = np.nan
+    (rule,) = rules_of(codec, "total = part-a + part b")
+    assert rule.holds(frame).all()
+    assert rule.repair(frame)["total"].equals(frame["total"])
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("__import__('os').system('x') <= 1", "have a meaning"),
+        ("totl <= 1", "no rule|Did you mean 'total'"),
+        ("city <= 3", "is text"),
+        ("total", "compares nothing"),
+        ("total <= ", "is no rule"),
+        ("total ** 2 > 1", "have a meaning"),
+        ("start <= 'soon'", "is no date"),
+        ("fixed: city, contry", "Did you mean 'country'"),
+        ("fixed: city", "two columns"),
+    ],
+)
+def test_what_is_no_rule_is_refused(codec: TableCodec, text: str, says: str) -> None:
+    with pytest.raises(ValueError, match=says):
+        rules_of(codec, text)
+
+
+def test_sums_are_repaired_and_the_rest_drawn_again(codec: TableCodec) -> None:
+    rules = rules_of(codec, *RULES)
+
+    def independent(n: int, seed: int) -> Records:
+        """Every column from another row, as from a model that has learnt nothing of how they hang together."""
+        rng, frame = np.random.default_rng(seed), table()
+        return Records(pd.DataFrame({c: rng.choice(frame[c].to_numpy(), n) for c in frame}))
+
+    told: list[str] = []
+    made = obey(rules, codec, 500, independent, 0, lambda event: told.append(event.text)).values
+    assert len(made) == 500
+    assert all(rule.holds(made).all() for rule in rules)
+    np.testing.assert_allclose(made["total"], made["part-a"] + made["part b"], atol=0.051)
+    assert "obey the rules" in told[0]
+
+
+def test_hopeless_rules_are_an_error_with_the_rate(codec: TableCodec) -> None:
+    with pytest.raises(ValueError, match=r"only 0 of .* rows drawn obey 'total < 0'"):
+        obey(rules_of(codec, "total < 0"), codec, 5, lambda n, seed: Records(table(n, seed)), 0, ignore)
+
+
+def test_a_run_keeps_its_rules(tmp_path: Path) -> None:
+    frame = table()
+    frame.loc[:7, "total"] = 999.0
+    told: list[str] = []
+    train(
+        frame, family="vae", out=tmp_path / "r", steps=150, parameters=10_000, rules=RULES, previews=False,
+        observe=lambda event: told.append(event.text),
+    )  # fmt: skip
+    assert any("of 300 training rows break the rule 'total" in text for text in told)
+    run = load(tmp_path / "r")
+    made = run.sample(80)
+    assert all(rule.holds(made).all() for rule in rules_of(run.codec, *RULES, frame=frame))  # pyright: ignore
+    again = run.sample(30, where=("city=Bonn",))
+    assert set(again.country) == {"DE"}
+
+
+def test_rules_are_for_tables_and_checked_before_training(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    table(60).to_csv(tmp_path / "t.csv", index=False)
+    out = ["--family", "vae", "--steps", "2", "--out", str(tmp_path / "r")]
+    assert main(["train", str(tmp_path / "t.csv"), *out, "--rule", "strat <= end"]) == 2
+    assert "Did you mean 'start'" in capsys.readouterr().err
+    assert not (tmp_path / "r").exists()
+    assert main(["train", "digits", *out, "--rule", "a <= b"]) == 2
+    assert "--rule is for tables" in capsys.readouterr().err
