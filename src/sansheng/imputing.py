@@ -69,7 +69,7 @@ def _gaps(codec: TableCodec, frame: pd.DataFrame) -> pd.DataFrame:
     if lost:
         raise DataError(f"the table has no column {lost[0]!r}; it has {', '.join(map(str, frame.columns))}")
     for name in codec.condition_names:
-        if frame[name].isna().any():
+        if series_of(frame, name).isna().to_numpy().any():
             raise DataError(f"column {name!r} has gaps, and is given to this model: train one without --condition")
     names = [c.name for c in codec.columns if c.slots and c.name not in codec.condition_names]
     holes = {name: series_of(frame, name).isna() for name in names}

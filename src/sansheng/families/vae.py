@@ -248,7 +248,7 @@ class VAE(GenerativeModel):
             scale = self.scale if self.draw_numbers else torch.zeros_like(self.scale)
             x = self.space.harden(self.observed.sample(params, scale, generator=generator))
             variance = scale.square().expand_as(params)
-            return Proposals(x, self.observed.mean(params), variance, condition)
+            return Proposals(x, self.space.mean(params), variance, condition)
 
         return sample_codes(propose, n, conditions, settings.within, generator)
 
