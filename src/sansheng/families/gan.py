@@ -162,7 +162,7 @@ class GAN(GenerativeModel):
         params = self.params(n, condition, generator)
         return self.space.relax(params, temperature=self.temperature, generator=generator)
 
-    def params(self, n: int, condition: Tensor | None, generator: torch.Generator) -> Float[Tensor, "B C *P"]:
+    def params(self, n: int, condition: Tensor | None, generator: torch.Generator) -> Tensor:
         """What the generator makes of fresh codes: numbers, and logits of symbols."""
         device = next(self.generator.parameters()).device
         z = torch.randn(n, self.latent, generator=generator, device=device)
