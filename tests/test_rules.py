@@ -22,8 +22,8 @@ RULES = ("total = part-a + part b", "start <= end", "fixed: city, country", "0 <
 def table(n: int = 400, seed: int = 0) -> pd.DataFrame:
     rng = np.random.default_rng(seed)
     city = rng.choice(list(CITIES), n)
-    start = pd.Timestamp("2024-01-01") + pd.to_timedelta(rng.integers(0, 300, n), unit="D")
-    end = start + pd.to_timedelta(rng.integers(0, 60, n), unit="D")
+    start = pd.DatetimeIndex(pd.Timestamp("2024-01-01") + pd.to_timedelta(rng.integers(0, 300, n), unit="D"))
+    end = pd.DatetimeIndex(start + pd.to_timedelta(rng.integers(0, 60, n), unit="D"))
     a, b = rng.gamma(4, 2, n).round(1), rng.gamma(2, 5, n).round(1)
     days = {"start": start.strftime("%Y-%m-%d"), "end": end.strftime("%Y-%m-%d")}
     return pd.DataFrame(

@@ -14,7 +14,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from sansheng.codecs.base import Records
+from sansheng.codecs.base import Codec, Records
 from sansheng.codecs.columns import Column
 from sansheng.codecs.table import TableCodec, read
 from sansheng.codecs.table_file import series_of
@@ -70,7 +70,7 @@ def _gaps(codec: TableCodec, frame: pd.DataFrame) -> pd.DataFrame:
     if lost:
         raise DataError(f"the table has no column {lost[0]!r}; it has {', '.join(map(str, frame.columns))}")
     for name in codec.condition_names:
-        if bool(frame[name].isna().any()):
+        if series_of(frame, name).isna().to_numpy().any():
             raise DataError(f"column {name!r} has gaps, and is given to this model: train one without --condition")
     names = [c.name for c in codec.columns if c.slots and c.name not in codec.condition_names]
     holes = {name: series_of(frame, name).isna() for name in names}
@@ -140,7 +140,7 @@ def read_table(path: Path) -> pd.DataFrame:
     return read(path).records.values
 
 
-def write_filled(imputed: Imputed, codec: TableCodec, source: Path, target: Path, draw: int) -> None:
+def write_filled(imputed: Imputed, codec: Codec, source: Path, target: Path, draw: int) -> None:
     """Write one draw: of a text table the source with its gaps written over, else a Parquet file.
 
     Raises ValueError where the suffixes differ: what was observed could not be left as it was written.
@@ -154,6 +154,7 @@ def write_filled(imputed: Imputed, codec: TableCodec, source: Path, target: Path
     encoding = _encoding(raw)
     text = raw.decode(encoding)
     delimiter = "\t" if source.suffix.lower() == ".tsv" else sniff_delimiter(text.removeprefix("\ufeff"))
+    assert isinstance(codec, TableCodec)
     columns = {column.name: column for column in codec.columns}
     made, order = imputed.draws[draw], {name: place for place, name in enumerate(imputed.frame.columns)}
     new = {}

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
 from torch import Tensor, nn
 
 from sansheng.augment import augment as augmented
@@ -163,7 +162,7 @@ class GAN(GenerativeModel):
         params = self.params(n, condition, generator)
         return self.space.relax(params, temperature=self.temperature, generator=generator)
 
-    def params(self, n: int, condition: Tensor | None, generator: torch.Generator) -> Float[Tensor, "B C *P"]:
+    def params(self, n: int, condition: Tensor | None, generator: torch.Generator) -> Tensor:
         """What the generator makes of fresh codes: numbers, and logits of symbols."""
         device = next(self.generator.parameters()).device
         z = torch.randn(n, self.latent, generator=generator, device=device)
