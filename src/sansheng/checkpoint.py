@@ -150,9 +150,15 @@ def _unflatten(state: State, tensors: Mapping[str, Tensor]) -> None:
         module.load_state_dict({k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)})
     for name, optimizer in state.optimizers.items():
         slots: dict[int, dict[str, Tensor]] = {}
+        parameters = [p for group in optimizer.param_groups for p in group["params"]]
         prefix = f"optimizer.{name}."
         for key, value in tensors.items():
             if key.startswith(prefix):
                 index, slot = key.removeprefix(prefix).split(".", 1)
-                slots.setdefault(int(index), {})[slot] = value
+                slots.setdefault(int(index), {})[slot] = _laid_out_like(parameters[int(index)], value)
         optimizer.load_state_dict({"state": slots, "param_groups": optimizer.state_dict()["param_groups"]})
+
+
+def _laid_out_like(parameter: Tensor, value: Tensor) -> Tensor:
+    """The same values in the parameter's order in memory, where shapes agree: a fused optimiser goes by memory."""
+    return torch.empty_like(parameter).copy_(value) if value.shape == parameter.shape else value
