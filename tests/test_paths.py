@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from sansheng.paths import EDM, PATHS, VP, Cosine, Rectified, log_noise
+from sansheng.paths import EDM, PATHS, VP, Cosine, Rectified, log_noise, sampling_times
 
 ALL = pytest.mark.parametrize("path", [kind() for kind in PATHS.values()], ids=list(PATHS))
 INSIDE = torch.linspace(1e-4, 1 - 1e-4, 999, dtype=torch.float64)
@@ -92,3 +92,23 @@ def test_log_noise_of_the_straight_path_is_the_logit():
 def test_edm_noise_is_its_time_in_units_of_the_largest():
     path = EDM(sigma_max=80.0)
     assert path.time(torch.tensor(math.log(8.0))).item() == pytest.approx(0.1, rel=1e-5)
+
+
+@pytest.mark.parametrize("name", sorted(PATHS))
+@pytest.mark.parametrize("sampler", ["dpmpp_2m", "heun"])
+@pytest.mark.parametrize("steps", [1, 2, 12])
+def test_a_sampler_goes_from_noise_to_data_by_falling_times(name: str, sampler: str, steps: int) -> None:
+    times = sampling_times(PATHS[name](), sampler, steps)
+    assert times.shape == (steps + 1,)
+    assert times[0] == 1
+    assert times[-1] == 0
+    assert (times.diff() < 0).all()
+
+
+@pytest.mark.parametrize("name", sorted(set(PATHS) - {"edm"}))
+def test_what_looks_back_takes_even_roots_of_the_noise_ratio(name: str) -> None:
+    path = PATHS[name]()
+    times = sampling_times(path, "dpmpp_2m", 9)[1:-1].double()
+    roots = (path.sigma(times) / path.alpha(times)) ** (1 / 3)
+    torch.testing.assert_close(roots.diff(), roots.diff().mean().expand(7), rtol=1e-3, atol=1e-4)
+    assert roots[-1] ** 3 == pytest.approx(0.02, rel=1e-3)

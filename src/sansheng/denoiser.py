@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from sansheng import guidance
 from sansheng.errors import unknown
 from sansheng.model import Known, Sampling, given
-from sansheng.paths import Path, log_noise
+from sansheng.paths import Path, log_noise, sampling_times
 from sansheng.samplers import SAMPLERS, Denoise, evaluations, resampled
 from sansheng.space import Space
 from sansheng.within import Within, choose
@@ -250,7 +250,7 @@ def sample_denoiser(
     weak = getattr(settings.weak, "denoiser", None)
     if settings.weak is not None and (weak is None or type(weak.path) is not type(denoiser.path)):
         raise ValueError("a weak model to be guided by is of the same family and path")
-    times = denoiser.path.times(steps)
+    times = sampling_times(denoiser.path, sampler, steps)
     how = {"sampler": sampler, "times": times, "scale": settings.guidance, "generator": generator}
     return draw(
         denoiser,

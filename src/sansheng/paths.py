@@ -13,6 +13,9 @@ from typing import Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
+MOST_NOISE, LEAST_NOISE, RHO = 40.0, 0.02, 3.0
+"""Of `sampling_times`: in standard deviations of the data, found on handwritten digits (12 steps: 5.3 to 3.5)."""
+
 
 @runtime_checkable
 class Path(Protocol):
@@ -130,3 +133,17 @@ class EDM:
 
 
 PATHS: dict[str, type[Path]] = {"rectified": Rectified, "cosine": Cosine, "vp": VP, "edm": EDM}
+
+
+def sampling_times(path: Path, sampler: str, steps: int) -> Tensor:
+    """``(steps + 1,)`` times from 1 to 0 for a sampler: the path's own, but for one that looks back over its steps.
+
+    DPM-Solver++(2M) is a method in ln(α/σ), and even times leave it few steps where that changes most. It takes times
+    at which s^(1/ρ) is even, s = σ/α from `MOST_NOISE` to `LEAST_NOISE`; those of EDM are, with its own ends and ρ.
+    """
+    if sampler != "dpmpp_2m" or isinstance(path, EDM):
+        return path.times(steps)
+    ratio = torch.linspace(MOST_NOISE ** (1 / RHO), LEAST_NOISE ** (1 / RHO), steps, dtype=torch.float64) ** RHO
+    times = path.time(ratio.log()).float()
+    times[0] = 1.0
+    return torch.cat([times, times.new_zeros(1)])

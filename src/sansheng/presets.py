@@ -94,8 +94,8 @@ def _denoising(g: Geometry) -> dict[str, Any]:
     """What diffusion and flow have in common. Symbols are decided by many small steps rather than a few good ones."""
     return {
         "drop": 0.1,
-        "steps": 64 if g in SYMBOLS else 18,
-        "sampler": "ancestral" if g in SYMBOLS else "heun",
+        "steps": {"word": 64, "line": 64, "grid": 16}.get(g, 18),
+        "sampler": {"word": "ancestral", "line": "ancestral", "grid": "dpmpp_2m"}.get(g, "heun"),
         "learning_rate": {"word": 3e-3, "line": 3e-3, "grid": 2e-3}.get(g, 1e-3),
         "weight_decay": 0.1 if g in SYMBOLS else 0.01,
     }
