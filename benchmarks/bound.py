@@ -19,6 +19,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from cpu import count_cpu_seconds
 
 import sansheng.run as sansheng
 from sansheng.codecs.base import Records
@@ -59,12 +60,15 @@ def main() -> None:
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--cpu", action="store_true", help="the budget is in CPU seconds")
     parser.add_argument("--few", type=int, default=50)
     parser.add_argument("--some", type=int, default=500)
     parser.add_argument("--samples", type=int, default=5000)
     parser.add_argument("--run", type=Path, default=Path("runs/bound"))
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
+    if args.cpu:
+        count_cpu_seconds()
     data = open_data(args.data)
     settings = {"likelihood": "bernoulli", "binarise": True, "prior": False, "prior_share": 0.0, "ladder": args.ladder}
     if not args.ladder:
@@ -74,7 +78,7 @@ def main() -> None:
         data, family="vae", budget=args.budget, seed=args.seed, out=args.run, force=True, parameters=args.parameters,
         settings=settings,
     )  # fmt: skip
-    result = {"ladder": args.ladder, "budget": args.budget, "set": args.set, "threads": args.threads}
+    result = {"ladder": args.ladder, "budget": args.budget, "set": args.set, "threads": args.threads, "cpu": args.cpu}
     print(json.dumps(result | bound(run, binarised(data), args.few, args.some, args.samples)))
 
 

@@ -23,6 +23,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from cpu import count_cpu_seconds
 
 import sansheng.run as sansheng
 from sansheng import checkpoint
@@ -95,11 +96,14 @@ def main() -> None:
     parser.add_argument("--condition", default="")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--cpu", action="store_true", help="the budget is in CPU seconds")
     parser.add_argument("--sweep", action="store_true")
     parser.add_argument("--runs", type=Path, default=Path("runs/mnist"))
     parser.add_argument("--out", type=Path, default=Path("runs/mnist.jsonl"))
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
+    if args.cpu:
+        count_cpu_seconds()
     data = open_data(args.data, condition=tuple(name for name in args.condition.split(",") if name))
     judge = Judge(args.features, args.weights, data)
     args.out.parent.mkdir(parents=True, exist_ok=True)
@@ -110,7 +114,7 @@ def main() -> None:
             parameters=args.parameters, settings=dict(pair.split("=", 1) for pair in args.set),
         )  # fmt: skip
         asked = {"family": family, "budget": args.budget, "seed": args.seed, "condition": args.condition}
-        asked |= {"set": args.set, "parameters": args.parameters, "threads": args.threads}
+        asked |= {"set": args.set, "parameters": args.parameters, "threads": args.threads, "cpu": args.cpu}
         result = asked | measure(run, judge, args.sweep)
         with args.out.open("a") as file:
             file.write(json.dumps(result) + "\n")

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from cpu import count_cpu_seconds
 from mnist import module_from
 from PIL import Image
 
@@ -62,9 +63,12 @@ def main() -> None:
     parser.add_argument("--steps", type=int, help="of the sampler of diffusion and flow")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--cpu", action="store_true", help="the budget is in CPU seconds")
     parser.add_argument("--out", type=Path, default=Path("runs/stacked"))
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
+    if args.cpu:
+        count_cpu_seconds()
     args.out.mkdir(parents=True, exist_ok=True)
     rng, digits = np.random.default_rng(SEED), np.load(args.data)
     module = module_from(args.features)
@@ -81,7 +85,14 @@ def main() -> None:
         )  # fmt: skip
         images = run.draw(SAMPLES, steps=args.steps if run.model.quick_sampler else None).values
         show(images, args.out / f"{family}.png")
-        result = {"family": family, "budget": args.budget, "seed": args.seed, "set": args.set, "threads": args.threads}
+        result = {
+            "family": family,
+            "budget": args.budget,
+            "seed": args.seed,
+            "set": args.set,
+            "threads": args.threads,
+            "cpu": args.cpu,
+        }
         result |= {"steps": checkpoint.entries(run.path / "checkpoint")[0]["step"]} | counted(module, network, images)
         with (args.out / "results.jsonl").open("a") as file:
             file.write(json.dumps(result) + "\n")
