@@ -22,7 +22,9 @@ from sansheng.codecs.base import Deferred, Encoded, Reading, Records, Source
 from sansheng.codecs.folder import shelf_of_folder
 from sansheng.codecs.labels import Conditions, summarise
 from sansheng.codecs.pictures import NO_ALPHA, read_pictures
-from sansheng.codecs.pixels import MAX_SIDE, array_to_images, counted, over_white, scale_of, to_nhwc, to_picture
+from sansheng.codecs.pixels import (
+    MAX_SIDE, array_to_images, counted, fitted, narrowed, over_white, scale_of, to_nhwc, to_picture, widened,
+)  # fmt: skip
 from sansheng.codecs.shelf import OVERVIEW, Shelf
 from sansheng.errors import DataError, unknown
 from sansheng.space import Real, Space
@@ -133,14 +135,27 @@ class ImageCodec:
         return cls((height, width, channels), Conditions.fit(records.labels, condition), description)
 
     def encode(self, records: Records) -> Encoded:
-        """Images above `rows.LARGE` bytes are encoded when they are asked for."""
+        """Images above `rows.LARGE` bytes are encoded when they are asked for.
+
+        Images of another size are cropped at their centre to this aspect and resized, as untidy folders are; those of
+        other channels become grey or coloured, over white unless alpha is kept.
+        """
         values = records.values if rows.is_large(records.values) else np.asarray(records.values)
         if values.shape[1:] != self.shape:
-            raise DataError(f"expected images of shape {self.shape} (H, W, C), got {values.shape[1:]}")
+            values = self._conformed(values)
         condition = self.conditions.encode(records.labels)
         if not rows.is_large(values):
             return Encoded(_to_numbers(values), condition)
         return Encoded(Deferred(len(values), lambda index: _to_numbers(np.asarray(values[index]))), condition)
+
+    def _conformed(self, values: np.ndarray | rows.Rows) -> np.ndarray:
+        """``(N, *, *, 1 … 4)`` uint8 in this codec's shape. Raises DataError for what are no such images."""
+        if len(values.shape) != 4 or values.dtype != np.uint8 or values.shape[3] not in COLOURS:
+            raise DataError(f"expected images of shape {self.shape} (H, W, C), got {values.dtype} {values.shape[1:]}")
+        height, width, channels = self.shape
+        whole = 3 if channels in (1, 3) else 4
+        found = [widened(fitted(to_picture(np.asarray(image)), (width, height)), whole) for image in values]
+        return narrowed(np.stack(found), channels)
 
     def encode_condition(self, given: Mapping[str, Any], n: int) -> Tensor:
         return self.conditions.encode_given(given, n)
