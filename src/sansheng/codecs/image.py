@@ -23,7 +23,16 @@ from sansheng.codecs.folder import shelf_of_folder
 from sansheng.codecs.labels import Conditions, summarise
 from sansheng.codecs.pictures import NO_ALPHA, read_pictures
 from sansheng.codecs.pixels import (
-    MAX_SIDE, array_to_images, counted, fitted, narrowed, over_white, scale_of, to_nhwc, to_picture, widened,
+    MAX_SIDE,
+    array_to_images,
+    counted,
+    fitted,
+    narrowed,
+    over_white,
+    scale_of,
+    to_nhwc,
+    to_picture,
+    widened,
 )  # fmt: skip
 from sansheng.codecs.shelf import OVERVIEW, Shelf
 from sansheng.errors import DataError, unknown
