@@ -82,7 +82,9 @@ class Judge:
 def references(judge: Judge) -> Iterator[dict[str, Any]]:
     rng = np.random.default_rng(0)
     n = min(len(judge.test), len(judge.train))
-    yield {"row": "real", "rows": n, **judge.scores(judge.test.iloc[:n], predictor=judge.train)}
+    real = judge.scores(judge.test.iloc[:n], predictor=judge.train)
+    del real["nearer"]  # they are the held-out rows themselves
+    yield {"row": "real", "rows": n, **real}
     shuffled = pd.DataFrame({c: judge.train[c].to_numpy()[rng.permutation(len(judge.train))] for c in judge.train})
     shuffled = shuffled.astype(judge.train.dtypes.to_dict())
     yield {"row": "columns on their own", "rows": len(shuffled), **judge.scores(shuffled)}
