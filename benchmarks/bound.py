@@ -61,6 +61,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--cpu", action="store_true", help="the budget is in CPU seconds")
+    parser.add_argument("--resume", action="store_true", help="go on with the run in --run")
     parser.add_argument("--few", type=int, default=50)
     parser.add_argument("--some", type=int, default=500)
     parser.add_argument("--samples", type=int, default=5000)
@@ -74,10 +75,13 @@ def main() -> None:
     if not args.ladder:
         settings |= {"latent": 50}
     settings |= dict(pair.split("=", 1) for pair in args.set)
-    run = sansheng.train(
-        data, family="vae", budget=args.budget, seed=args.seed, out=args.run, force=True, parameters=args.parameters,
-        settings=settings,
-    )  # fmt: skip
+    if args.resume:
+        run = sansheng.resume(args.run)
+    else:
+        run = sansheng.train(
+            data, family="vae", budget=args.budget, seed=args.seed, out=args.run, force=True,
+            parameters=args.parameters, settings=settings,
+        )  # fmt: skip
     result = {"ladder": args.ladder, "budget": args.budget, "set": args.set, "threads": args.threads, "cpu": args.cpu}
     print(json.dumps(result | bound(run, binarised(data), args.few, args.some, args.samples)))
 

@@ -104,7 +104,7 @@ def test_nothing_below_them_imports_the_command_line_the_comparison_or_the_repor
     for part, above in {
         "cli": ["cli", "__main__"],
         "compare": ["cli", "compare", "__main__"],
-        "report": ["report", "compare", "closer", "quality_chapter", "privacy_chapter", "entry", "cli"],
+        "report": ["report", "compare", "closer", "quality_chapter", "privacy_chapter", "series_plots", "entry", "cli"],
     }.items():
         if module != "sansheng" and not within(module, above):
             assert not {n for n in own_imports(module) if within(n, [part])}, f"{module} imports {part}"

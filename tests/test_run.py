@@ -22,7 +22,7 @@ from sansheng.run import Run, load, resume, train
 from sansheng.session import Interrupted, read_journal
 from small import FAMILIES, KINDS, make
 
-SMALL = {"parameters": 4000, "previews": False, "settings": {"batch": 16}}
+SMALL = {"parameters": 4000, "previews": False, "settings": {"batch": 16, "threads": 1}}
 
 
 def quick(family: str, out: Path, source: object = None, **more: object) -> Run:

@@ -13,11 +13,13 @@ import numpy as np
 
 from sansheng.codecs.base import Codec, Records
 from sansheng.codecs.image import grid, to_picture
+from sansheng.codecs.series import SeriesCodec
 from sansheng.entry import Entry
 from sansheng.privacy_chapter import privacy_chapter
 from sansheng.quality_chapter import quality_chapter
 from sansheng.report import Chapter, Panel, Section
 from sansheng.score import LIMIT, Scorer
+from sansheng.series_plots import fans
 
 PAIRS = 8
 ENLARGED = 480
@@ -26,6 +28,11 @@ PAIRS_NOTE = (
     "Of each model the eight samples that are nearest to a training example compared with held-out ones. Top row: the "
     "sample; middle: the nearest training example; bottom: the nearest held-out example. A copy looks like the middle "
     "and not like the bottom; whether there are more of them than chance allows is what the score of copying says."
+)
+TIME_NOTE = (
+    "Grey: real training windows. Left: the quantiles at 5, 25, 50, 75 and 95 % of all windows at each step; middle: "
+    "single windows; right: how a value remembers those before it, at lags 1 to 10. The coloured lines of a model that "
+    "is right lie on the grey ones; those of held-out data are apart where the series themselves have changed in time."
 )
 CLASSES_NOTE = (
     "Each class as a classifier trained on the real labels sees it: the share of samples that fall in it, and the "
@@ -41,6 +48,11 @@ def closer_look(entries: Sequence[Entry], scorer: Scorer) -> list[Section]:
     if scorer.data.kind == "image" and families:
         panels = [_pairs(entry.name, entry.shown, scorer) for entry in families if entry.shown is not None]
         sections.append(Section("Nearest to training data", PAIRS_NOTE, panels))
+    if isinstance(scorer.data.codec, SeriesCodec) and families:
+        real, names = scorer.data.train_records, scorer.data.codec.names
+        shown = [e for e in entries if e.shown is not None and not e.name.startswith("training")]
+        panels = [Panel(e.name, e.kind, fans(e.name, real, e.shown, names)) for e in shown if e.shown is not None]
+        sections.append(Section("In time", TIME_NOTE, panels))
     if scorer.classifier is not None:
         sections.append(Section("Class by class", CLASSES_NOTE, [_classes(entries, scorer)]))
     return sections

@@ -80,6 +80,7 @@ def compare(
     alpha: bool = False,
     types: Mapping[str, str] | None = None,
     query: str | None = None,
+    options: Mapping[str, str] | None = None,
     force: bool = False,
     resume: bool = False,
     features: Extractor | None = None,
@@ -96,7 +97,7 @@ def compare(
     names = _names(families, presets)
     limit = parse_budget(budget, steps) or Budget(seconds=60.0)
     devices.choose(device, precision)
-    data = read_data(source, kind, condition, observe, alpha=alpha, types=types, query=query)
+    data = read_data(source, kind, condition, observe, alpha=alpha, types=types, query=query, options=options)
     n = samples or min(SAMPLES, len(data.test))
     _require_enough(data, n)
     folder = _folder(out, data.name, force, resume)
@@ -114,6 +115,7 @@ def compare(
     asked |= {"--condition": ",".join(data.condition) or None, "--parameters": parameters, "--samples": samples}
     asked["--alpha"] = True if data.alpha else None
     asked |= {"--type": [f"{k}={v}" for k, v in data.types.items()], "--query": data.query}
+    asked |= {f"--{name.replace('_', '-')}": value for name, value in data.options.items()}
     observe(Event("phase", "writing the report"))
     more: dict[str, Any] = {"sections": closer_look(entries, scorer), "chapters": table_chapters(entries, scorer)}
     page = build_page(data, entries, n=n, asked=asked, notes=bias_notes(scorer), **more)

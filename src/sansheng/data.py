@@ -56,6 +56,7 @@ class Data:
     alpha: bool = False
     types: Mapping[str, str] = field(default_factory=dict)
     query: str | None = None
+    options: Mapping[str, str] = field(default_factory=dict)
 
     def for_scores(self, most: int = 20_000) -> Data:
         """The same, with `most` records drawn at random in memory in place of those that are mapped from disk."""
@@ -73,6 +74,7 @@ def open_data(
     alpha: bool = False,
     types: Mapping[str, str] | None = None,
     query: str | None = None,
+    options: Mapping[str, str] | None = None,
     progress: Callable[[int, int], None] = quiet,
 ) -> Data:
     """Read, split and encode a data set.
@@ -82,13 +84,15 @@ def open_data(
     are given. codec: use this one, fitted before, with its own condition. alpha: keep the transparency of images as a
     channel of its own, where there is any. types: what columns of a table are, where the guess is wrong, such as
     ``{"age": "number"}`` (`column_kinds.ASKABLE`). query: the SELECT, where `source` is the URL of a database.
-    progress: told (done, total) while many images are decoded.
+    options: how this kind of data is to be read, by name, such as ``{"window": "48"}`` (`codecs.KINDS`). progress: told
+    (done, total) while many images are decoded.
 
     A test split that comes with the data is kept; otherwise 25 % (20 % from 10,000 examples on, at most 10,000) are
     held out at random by `split_seed`. Raises DataError for data that cannot be used and ValueError for an
     unknown kind or condition.
     """
-    name, origin, kind, found = _find(source, kind, Reading(alpha, progress), query)
+    how = dict(options or {})
+    name, origin, kind, found = _find(source, kind, Reading(alpha, progress, how), query)
     asked = dict(types or {})
     found = codecs.retype(kind, found, asked)
     given = _conditions(condition, codec)
@@ -99,7 +103,7 @@ def open_data(
     digest = digest_of(found.records, found.test)
     return Data(
         name, origin, kind, digest, fitted, fitted.encode(train), fitted.encode(test), train, test,
-        tuple(found.notes), given, split_seed, alpha, asked, query,
+        tuple(found.notes), given, split_seed, alpha, asked, query, how,
     )  # fmt: skip
 
 
@@ -110,9 +114,10 @@ def read_records(
     alpha: bool = False,
     types: Mapping[str, str] | None = None,
     query: str | None = None,
+    options: Mapping[str, str] | None = None,
 ) -> Records:
     """Everything there is at a name, a path or in memory, in its own order. Raises DataError for what is no `kind`."""
-    found = codecs.retype(kind, _find(source, kind, Reading(alpha), query)[3], types or {})
+    found = codecs.retype(kind, _find(source, kind, Reading(alpha, options=options or {}), query)[3], types or {})
     return found.records if found.test is None else found.records.join(found.test)
 
 
@@ -190,7 +195,7 @@ def _find(
 ) -> tuple[str, str, str, Source]:
     """(name, origin, kind, source)."""
     if isinstance(source, str) and is_url(source):
-        found = codecs.from_memory(read_query(source, query), kind)
+        found = codecs.from_memory(read_query(source, query), kind, options=reading.options)
         return name_of(source), kept_url(source), *found
     if query is not None:
         raise ValueError("a query (--query) needs the URL of a database, such as sqlite:///file.db")
@@ -198,7 +203,7 @@ def _find(
         kind, _ = (kind, None) if kind else codecs.from_memory(source.values)
         return kind, f"{kind} in memory", kind, Source(source)
     if not isinstance(source, (str, Path)):
-        kind, found = codecs.from_memory(source, kind, alpha=reading.alpha)
+        kind, found = codecs.from_memory(source, kind, alpha=reading.alpha, options=reading.options)
         return kind, f"{kind} in memory", kind, found
     if str(source) in builtin.names():
         return str(source), str(source), *_builtin(str(source), kind, reading.alpha)

@@ -51,6 +51,12 @@ def fill_hole(run: Run, records: Records, hole: Sequence[slice], how: Drawing = 
     return _draw(run, records, lambda x: known_cells(x, known.to(x.device).expand_as(x)), how)
 
 
+def fill_cells(run: Run, records: Records, known: Tensor, how: Drawing = ONCE) -> Records:
+    """Each record with the numbers of its encoded form that are not `known`, ``(N, C, *P)`` bool, drawn anew."""
+    order = iter(known.repeat_interleave(how.draws, 0).split(CHUNK))
+    return _draw(run, records, lambda x: known_cells(x, next(order).to(x.device)), how)
+
+
 def fill_lines(run: Run, lines: Sequence[str], *, gap: str = GAP, how: Drawing = ONCE) -> Records:
     """Each line with its `gap` characters replaced by drawn ones.
 
@@ -69,8 +75,8 @@ def fill_lines(run: Run, lines: Sequence[str], *, gap: str = GAP, how: Drawing =
         if line.endswith(gap):
             at[row, len(line) :] = True
     records = Records([line.replace(gap, codec.alphabet[0]) for line in lines])
-    order = iter(at.repeat_interleave(how.draws, 0).split(CHUNK))
-    return _draw(run, records, lambda x: known_cells(x, ~next(order).to(x.device)[:, None].expand_as(x)), how)
+    known = ~at[:, None].expand(-1, codec.space.channels, -1)
+    return fill_cells(run, records, known, how)
 
 
 def enlarge(run: Run, records: Records, how: Drawing = ONCE) -> Records:

@@ -16,13 +16,16 @@ from torch import Tensor
 
 from sansheng.codecs.base import Codec, Records
 from sansheng.codecs.columns import Column
+from sansheng.codecs.series import SeriesCodec
 from sansheng.codecs.table import TableCodec, read
 from sansheng.codecs.table_file import series_of
 from sansheng.codecs.table_text import MISSING, sniff_delimiter
 from sansheng.errors import DataError
+from sansheng.filling import Drawing
 from sansheng.loop import derive_seed
 from sansheng.model import Sampling, known_cells
 from sansheng.run import Run
+from sansheng.series_gaps import fill_gaps
 from sansheng.where import allow
 from sansheng.within import Allowed, Within
 
@@ -44,16 +47,20 @@ class Imputed:
 
 
 def impute(run: Run, frame: pd.DataFrame, *, draws: int = 1, seed: int = 0, steps: int | None = None) -> Imputed:
-    """Fill the gaps of a table's modelled columns, `draws` times.
+    """Fill the gaps of a table's modelled columns, `draws` times; of rows in time those of a series' channels.
 
-    Columns the model has not seen are left as they are. Raises ValueError for a model of anything but a table, a family
-    that cannot, or fewer than one draw; DataError for a gap in a column that the model is given, or a column lost.
+    Columns the model has not seen are left as they are. Raises ValueError for a model of anything but tables and
+    series, a family that cannot, or fewer than one draw; DataError for a gap in a column that the model is given, or a
+    column lost.
     """
     codec = run.codec
-    if not isinstance(codec, TableCodec):
-        raise ValueError(f"impute is for tables, and this is a model of {codec.kind} data: see sansheng fill")
     if draws < 1:
         raise ValueError(f"draw at least once, not {draws} times")
+    if isinstance(codec, SeriesCodec):
+        some = [fill_gaps(run, codec, frame, Drawing(1, seed + i, steps)) for i in range(draws)]
+        return Imputed(frame, tuple(some))
+    if not isinstance(codec, TableCodec):
+        raise ValueError(f"impute is for tables and series, not for {codec.kind} data: see sansheng fill")
     gaps = _gaps(codec, frame)
     rows = np.flatnonzero(gaps.to_numpy(bool).any(1))
     if not len(rows):
@@ -154,13 +161,11 @@ def write_filled(imputed: Imputed, codec: Codec, source: Path, target: Path, dra
     encoding = _encoding(raw)
     text = raw.decode(encoding)
     delimiter = "\t" if source.suffix.lower() == ".tsv" else sniff_delimiter(text.removeprefix("\ufeff"))
-    assert isinstance(codec, TableCodec)
-    columns = {column.name: column for column in codec.columns}
     made, order = imputed.draws[draw], {name: place for place, name in enumerate(imputed.frame.columns)}
     new = {}
     for name in made.columns:
         rows = np.flatnonzero(imputed.frame[name].isna().to_numpy())
-        written = _written(made[name].iloc[rows], columns[str(name)])
+        written = _texts(made[name].iloc[rows], codec)
         new |= {(int(row), order[name]): cell for row, cell in zip(rows, written, strict=True)}
     target.write_bytes(write_over(text, delimiter, new).encode(encoding))
 
@@ -173,6 +178,15 @@ def _encoding(raw: bytes) -> str:
     except UnicodeDecodeError:
         return "latin-1"
     return "utf-8"
+
+
+def _texts(values: pd.Series, codec: Codec) -> list[str]:
+    """As the column is written."""
+    if isinstance(codec, SeriesCodec):
+        decimals = {channel.name: channel.decimals for channel in codec.channels}[str(values.name)]
+        return [f"{v:.6g}" if decimals is None else f"{v:.{decimals}f}" for v in values]
+    assert isinstance(codec, TableCodec)
+    return _written(values, {column.name: column for column in codec.columns}[str(values.name)])
 
 
 def _written(values: pd.Series, column: Column) -> list[str]:

@@ -44,6 +44,7 @@ def plan(
     alpha: bool = False,
     types: Mapping[str, str] | None = None,
     query: str | None = None,
+    options: Mapping[str, str] | None = None,
     rules: Sequence[str] = (),
     observe: Observer = ignore,
 ) -> tuple[Data, Recipe]:
@@ -52,7 +53,7 @@ def plan(
     if isinstance(source, Data):
         data = source
     else:
-        data = read_data(source, kind, condition, observe, alpha=alpha, types=types, query=query)
+        data = read_data(source, kind, condition, observe, alpha=alpha, types=types, query=query, options=options)
     space, condition_space = data.codec.space, data.codec.condition_space
     reference = DataReference(
         name=data.name,
@@ -64,6 +65,7 @@ def plan(
         alpha=data.alpha,
         types=dict(data.types),
         query=data.query,
+        options=dict(data.options),
     )
     recipe = resolve(
         reference,
@@ -102,13 +104,15 @@ def read_data(
     alpha: bool = False,
     types: Mapping[str, str] | None = None,
     query: str | None = None,
+    options: Mapping[str, str] | None = None,
 ) -> Data:
     """`open_data`, telling what was understood."""
     observe(Event("phase", "reading and encoding the data"))
     names = (condition,) if isinstance(condition, str) else tuple(condition)
     data = open_data(
-        source, kind=kind, condition=names, alpha=alpha, types=types, query=query, progress=telling(observe)
-    )
+        source, kind=kind, condition=names, alpha=alpha, types=types, query=query, options=options,
+        progress=telling(observe),
+    )  # fmt: skip
     for note in data.notes:
         observe(Event("note", note))
     return data

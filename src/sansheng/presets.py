@@ -17,14 +17,16 @@ from sansheng.networks import sees_whole
 from sansheng.space import Real, Space
 
 PRESETS = ("default", "survey")
-Geometry = Literal["points", "rows", "tile", "grid", "word", "line"]
+Geometry = Literal["points", "rows", "strip", "tile", "grid", "word", "line"]
 
 
 def geometry(space: Space) -> Geometry:
-    """What the defaults depend on: a few numbers, a row of slots, a small or a large grid of numbers, a short or a long
-    line of symbols."""
+    """What the defaults depend on: a few numbers, a row of slots, a short strip of numbers along one axis, a small or
+    a large grid of numbers, a short or a long line of symbols."""
     if space.positions:
         small, large = ("word", "line") if space.symbolic else ("tile", "grid")
+        if small == "tile" and len(space.positions) == 1 and sees_whole(space):
+            return "strip"
         return small if sees_whole(space) else large
     only_numbers = all(isinstance(slot, Real) for slot in space.slots)
     return "points" if only_numbers and space.channels <= 8 else "rows"
@@ -35,6 +37,7 @@ def geometry(space: Space) -> Geometry:
 PARAMETERS: dict[Geometry, int] = {
     "points": 80_000,
     "rows": 400_000,
+    "strip": 400_000,
     "tile": 150_000,
     "grid": 150_000,
     "word": 150_000,
@@ -42,8 +45,16 @@ PARAMETERS: dict[Geometry, int] = {
 }
 SMALL, LARGE = 256, 2048
 """Positions of a grid up to which that many parameters do, and from which more positions ask for no more."""
-BATCH: dict[Geometry, int] = {"points": 256, "rows": 256, "tile": 64, "grid": 32, "word": 128, "line": 128}
-LATENT: dict[Geometry, int] = {"points": 0, "rows": 24, "tile": 24, "grid": 24, "word": 48, "line": 48}
+BATCH: dict[Geometry, int] = {
+    "points": 256,
+    "rows": 256,
+    "strip": 256,
+    "tile": 64,
+    "grid": 32,
+    "word": 128,
+    "line": 128,
+}
+LATENT: dict[Geometry, int] = {"points": 0, "rows": 24, "strip": 24, "tile": 24, "grid": 24, "word": 48, "line": 48}
 """Latent numbers of a VAE; of points, those beyond one for each number."""
 COINS = 8
 """Latent numbers of a GAN on points that are coin flips; beside them it has one for each number."""
@@ -54,7 +65,7 @@ DEFAULTS: dict[str, Callable[[Geometry], dict[str, Any]]] = {
         "beta": 0.02 if g == "points" else 1.0,
         "warm_up": 0.1,
         "samples": 1,
-        "draw_numbers": g in ("points", "rows"),
+        "draw_numbers": g in ("points", "rows", "strip"),
         "likelihood": "gaussian",
         "scale_rate": 10.0,
         "prior": True,
@@ -69,7 +80,7 @@ DEFAULTS: dict[str, Callable[[Geometry], dict[str, Any]]] = {
         "coins": COINS if g == "points" else 0,
         "noise": 1.0 if g == "points" else 0.0,
         "augment": False,
-        "gamma": {"points": 1.0, "tile": 0.012, "grid": 0.012}.get(g, 0.025),
+        "gamma": {"points": 1.0, "strip": 0.012, "tile": 0.012, "grid": 0.012}.get(g, 0.025),
         "gamma_left": 3e-4 if g == "points" else 0.1,
         "learning_rate": {"points": 3e-3, "grid": 2e-3}.get(g, 5e-4),
         "betas": (0.0, 0.9 if g == "points" else 0.99),
@@ -147,7 +158,7 @@ _EXTRA_OPTIONS: dict[str, dict[str, Any]] = {
     "diffusion": {"path": "edm", "temperature": 1.0},
     "flow": {},
 }
-RUN_OPTIONS: dict[str, Any] = {"batch": 128, "width": 64, "ema_length": 0.1}
+RUN_OPTIONS: dict[str, Any] = {"batch": 128, "width": 64, "ema_length": 0.1, "threads": 0}
 """Settings of the run rather than of the family."""
 
 

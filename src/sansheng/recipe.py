@@ -53,6 +53,7 @@ class DataReference(BaseModel):
     alpha: bool = False
     types: dict[str, str] = {}
     query: str | None = None
+    options: dict[str, str] = {}
 
 
 class Recipe(BaseModel):
@@ -73,6 +74,7 @@ class Recipe(BaseModel):
     precision: str
     device: str
     threads: int
+    """0 until it is known with how many the steps are fastest."""
     settings: dict[str, Any]
     knots: list[tuple[int, float, float]] = []
     """For a run by seconds, once it has ended: the clock that repeats it bit for bit."""
@@ -129,7 +131,7 @@ def resolve(
         ema_length=run["ema_length"],
         precision=precision,
         device=device,
-        threads=1,
+        threads=run["threads"],
         settings=settings,
     )
 
@@ -137,6 +139,8 @@ def resolve(
 def _check(run: Mapping[str, Any], parameters: int | None, seed: int) -> None:
     if run["batch"] < 1 or run["width"] % 2 or run["width"] < 0:
         raise ValueError("a batch is at least 1, and a width an even number")
+    if run["threads"] < 0:
+        raise ValueError("a number of threads is at least 1, or 0 for the fastest")
     if not 0 < run["ema_length"] <= 1:
         raise ValueError(f"ema_length is a share of the steps, in (0, 1], not {run['ema_length']}")
     if (parameters is not None and parameters < 1) or seed < 0:

@@ -38,8 +38,6 @@ from sansheng.where import Where, as_mapping, steering_clauses
 
 __all__ = ["Interrupted", "Run", "TrainingFailed", "load", "resume", "train"]
 
-CHUNK = 2000
-"""Examples drawn at a time, each chunk from a generator of its own."""
 PREVIEWED = 64
 BOUNDED, SLOW = 500, 100
 """Held-out examples whose likelihood is measured, at most; and where it is slow."""
@@ -115,8 +113,8 @@ class Run:
             return draw_asked(self.model, self.codec, self.conditions, *how, reject=reject, observe=observe)
         condition = self.condition_rows(n, as_mapping(where or {}), seed)
         pieces = []
-        for first in range(0, n, CHUNK):
-            count = min(CHUNK, n - first)
+        for first in range(0, n, size := devices.at_a_time(self.model.space.size, self.device)):
+            count = min(size, n - first)
             generator = torch.Generator(self.device).manual_seed(derive_seed(seed, first, "sample"))
             given = None if condition is None else condition[first : first + count].to(self.device)
             pieces.append(self.model.sample(count, condition=given, settings=settings, generator=generator).cpu())
@@ -220,12 +218,12 @@ class Run:
             alpha=reference.alpha,
             types=reference.types,
             query=reference.query if source is None else None,
+            options=reference.options,
             progress=telling(observe),
         )
         if data.digest != reference.digest and not changed:
-            raise DataError(
-                f"{reference.source} is not what the run was trained on: its content has changed (--force to use it)"
-            )
+            what = f"{reference.source} is not what the run was trained on"
+            raise DataError(f"{what}: its content has changed (--force to use it)")
         return data
 
     def describe(self) -> list[tuple[str, str]]:
@@ -267,6 +265,7 @@ def train(
     alpha: bool = False,
     types: Mapping[str, str] | None = None,
     query: str | None = None,
+    options: Mapping[str, str] | None = None,
     rules: Sequence[str] = (),
     force: bool = False,
     previews: bool = True,
@@ -279,6 +278,7 @@ def train(
     parameters: trained numbers in the model, all networks together. settings: the family's own, as in ``--set``. out:
     the run folder, never overwritten without `force`. alpha: keep the transparency of images. types: what columns
     are, where the guess is wrong, such as ``{"age": "number"}``. query: the SELECT, if `source` is a database's URL.
+    options: how this kind of data is to be read, such as ``{"window": "48", "entity": "patient"}`` for series.
     rules: what rows of a table obey (see `rules`).
 
     Raises ValueError for a wrong option, DataError for data that cannot be used, FileExistsError for a folder that is
@@ -300,6 +300,7 @@ def train(
         alpha=alpha,
         types=types,
         query=query,
+        options=options,
         rules=rules,
         observe=observe,
     )
@@ -314,7 +315,8 @@ def _begin(data: Data, recipe: Recipe, out: str | Path | None, force: bool, obse
     model.measure(data.train.rows(slice(MEASURED)).x)
     model.to(recipe.device)
     batches = Batches(data.train, seed=recipe.seed, size=recipe.batch, device=recipe.device)
-    recipe = recipe.model_copy(update={"threads": devices.choose_threads(model, batches, recipe.device)[0]})
+    threads = recipe.threads or devices.choose_threads(model, batches, recipe.device)[0]
+    recipe = recipe.model_copy(update={"threads": threads})
     state = State(model, Clock.start(recipe.budget), recipe.ema_length)
     conditions = None if data.train.condition is None else data.train.condition[: files.MOST_CONDITIONS]
     files.write_setup(folder, recipe, data.codec, conditions)

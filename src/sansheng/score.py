@@ -6,9 +6,7 @@ reference every row is compared with; held-out data serve as a row of their own 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,31 +15,29 @@ from threadpoolctl import threadpool_limits
 
 from sansheng import builtin
 from sansheng.codecs.base import Records
-from sansheng.codecs.table import TableCodec
 from sansheng.data import Data
-from sansheng.metrics import Score, score_features, score_table, score_text, score_usefulness
+from sansheng.metrics import Score, score_features, score_usefulness
 from sansheng.metrics.bootstrap import Interval, share_interval, subsample_interval, subsample_spread
 from sansheng.metrics.classes import ClassDistance, class_distances, class_imbalance
-from sansheng.metrics.coverage import modes
 from sansheng.metrics.distances import frechet
 from sansheng.metrics.extrapolation import frechet_debiased
 from sansheng.metrics.health import lost_classes
-from sansheng.metrics.image import ImageFeatures, fit_classifier_features, fit_transform_features
 from sansheng.metrics.memory import ClosestPairs, closest_pairs
 from sansheng.metrics.privacy import Attacks, Findings
-from sansheng.metrics.rows import identifies
 from sansheng.metrics.score import score as make_score
 from sansheng.metrics.scores import LIMIT
-from sansheng.metrics.text import ngram_features, top_ngrams
 from sansheng.metrics.usefulness import choose_target
-
-Extractor = Callable[[Any], np.ndarray]
-"""Records' values (uint8 images, a DataFrame, an array, a list of strings) -> features ``(N, F)``."""
-Extra = Callable[[Records, np.random.Generator], dict[str, Score]]
-
-MOST_CLASSES = 100
-REFERENCE = 20_000
-"""Training examples the features of at most so many of which are the reference."""
+from sansheng.score_kinds import (
+    EXTRAS,
+    FEATURES,
+    HEADLINES,
+    REFERENCE,
+    Classifier,
+    Extra,
+    Extractor,
+    compared_columns,
+    label_of,
+)  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,7 +53,7 @@ class Scorer:
     held_out: np.ndarray
     which: np.ndarray
     """Of each row of `train`, the place of its record in the training split."""
-    classifier: ImageFeatures | None
+    classifier: Classifier | None
     label: str = ""
     """The name of the labels that the classifier tells."""
     attacks: Attacks | None = None
@@ -167,7 +163,7 @@ def fit_scorer(data: Data, *, seed: int, features: Extractor | None = None) -> S
     classifier, label = None, ""
     if features is None:
         features, classifier = FEATURES[data.kind](data, seed)
-        label = "" if classifier is None else _label_of(data)
+        label = "" if classifier is None else label_of(data)
     some = np.random.default_rng(seed).permutation(len(data.train_records))[:REFERENCE]
     train = features(data.train_records.take(some).values)
     held_out = features(data.test_records.values)
@@ -181,14 +177,6 @@ def fit_scorer(data: Data, *, seed: int, features: Extractor | None = None) -> S
     return replace(scorer, attacks=attacks, target=choose_target(rows, target))
 
 
-def compared_columns(data: Data) -> list[str]:
-    """The columns that a table is judged by: all but identifiers and what was left out, which are new by right."""
-    columns = data.codec.columns if isinstance(data.codec, TableCodec) else ()
-    known = [c.name for c in columns if c.slots or c.kind == "constant"]
-    train = data.train_records.values
-    return [name for name in known if not identifies(train[name])] or known
-
-
 def independent_columns(records: Records, generator: np.random.Generator) -> Records | None:
     """The same columns, each shuffled on its own: right margins and nothing else. None where there are no columns."""
     values = records.values
@@ -197,97 +185,7 @@ def independent_columns(records: Records, generator: np.random.Generator) -> Rec
         return Records(pd.DataFrame(shuffled), records.labels)
     if isinstance(values, np.ndarray) and values.ndim == 2 and values.shape[1] > 1:
         return Records(generator.permuted(values, axis=0), records.labels)
+    if isinstance(records.values, np.ndarray) and values.ndim == 3 and values.shape[2] > 1 and "names" in records.about:
+        columns = [values[generator.permutation(len(values)), :, i] for i in range(values.shape[2])]
+        return replace(records, values=np.stack(columns, axis=2))  # each channel of a series keeps its own time
     return None
-
-
-# -- by kind of data -----------------------------------------------------------------------------------------
-
-
-def _image_features(data: Data, seed: int) -> tuple[Extractor, ImageFeatures | None]:
-    """A small network trained to name the labels, or without labels how a picture was turned."""
-    images, label = data.train_records.values, _label_of(data)
-    if label:
-        network = fit_classifier_features(images, data.train_records.labels[label], seed=seed)
-        return network, network
-    return fit_transform_features(images, seed=seed), None
-
-
-def _label_of(data: Data) -> str:
-    """The name of the first labels of a few classes, or nothing."""
-    labels = data.train_records.labels.items()
-    return next((name for name, column in labels if 2 <= len(np.unique(column)) <= MOST_CLASSES), "")
-
-
-def _encoded_features(data: Data, seed: int) -> tuple[Extractor, None]:
-    """Encoded space, standardised: what is given counts too."""
-
-    def embed(values: Any) -> np.ndarray:
-        encoded = data.codec.encode(Records(values))
-        parts = [encoded.x.flatten(1)] + ([] if encoded.condition is None else [encoded.condition])
-        return np.concatenate([part.numpy() for part in parts], axis=1)
-
-    return _standardised(embed, data), None
-
-
-def _plain_features(data: Data, seed: int) -> tuple[Extractor, None]:
-    return _standardised(lambda values: np.asarray(values, dtype=np.float64), data), None
-
-
-def _ngram_features(data: Data, seed: int) -> tuple[Extractor, None]:
-    """How often the commonest n-grams of training lines come."""
-    vocabulary = top_ngrams(data.train_records.values)
-    return _standardised(lambda lines: ngram_features(lines, vocabulary), data), None
-
-
-def _standardised(features: Extractor, data: Data) -> Extractor:
-    raw = features(data.train_records.take(np.arange(min(REFERENCE, len(data.train_records)))).values)
-    mean, scale = raw.mean(0), raw.std(0)
-    scale = np.where(scale > 1e-6, scale, 1.0)
-    return lambda values: ((features(values) - mean) / scale).astype(np.float32)
-
-
-def _nothing(data: Data) -> Extra:
-    return lambda records, generator: {}
-
-
-def _table_scores(data: Data) -> Extra:
-    names = compared_columns(data)
-    train = data.train_records.values
-    return lambda records, generator: score_table(train[names], records.values[names], generator=generator)
-
-
-def _text_scores(data: Data) -> Extra:
-    train, held_out = data.train_records.values, data.test_records.values
-    return lambda records, generator: score_text(train, held_out, records.values, generator=generator)
-
-
-def _mixture_scores(data: Data) -> Extra:
-    """Modes and high quality, where the mixture is known (Lin et al. 2018)."""
-    if data.source not in builtin.MIXTURES:
-        return _nothing(data)
-    centres, deviation = builtin.centres(data.source)
-
-    def count(records: Records, generator: np.random.Generator) -> dict[str, Score]:
-        n = len(records)
-        covered, good = modes(records.values, centres, deviation)
-        return {
-            "high_quality": make_score(share_interval(good, n), n, "higher", "share"),
-            "modes": make_score(Interval(covered, covered, covered), n, "higher", f"of {len(centres)}"),
-        }
-
-    return count
-
-
-FEATURES: dict[str, Callable[[Data, int], tuple[Extractor, ImageFeatures | None]]] = {
-    "image": _image_features,
-    "table": _encoded_features,
-    "text": _ngram_features,
-    "array": _plain_features,
-}
-EXTRAS: dict[str, Callable[[Data], Extra]] = {
-    "image": _nothing,
-    "table": _table_scores,
-    "text": _text_scores,
-    "array": _mixture_scores,
-}
-HEADLINES = {"text": "ngram_divergence"}

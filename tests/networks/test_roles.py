@@ -20,6 +20,7 @@ SPACES = {
     "image": Space((Real(3, -1.0, 1.0),), (9, 12)),
     "word": Space((Category(7),), (11,)),
     "sentence": Space((Category(70),), (41,)),
+    "long series": Space((Real(2),), (400,)),
     "tagged series": Space((Real(1), Category(3)), (10,)),
     "map of symbols": Space((Category(3),), (6, 6)),
 }
@@ -73,8 +74,8 @@ def test_training_and_sampling_agree(space):
 def test_geometry_alone_chooses_the_denoiser():
     kinds = {name: type(networks.denoiser(space, width=16)) for name, space in SPACES.items()}
     assert {n for n, k in kinds.items() if k is ResidualMLP} == {
-        "point", "row", "symbols", "one symbol", "wide row",
+        "point", "row", "symbols", "one symbol", "wide row", "series", "tagged series",
     }  # fmt: skip
     assert {n for n, k in kinds.items() if k is LineDenoiser} == {"word"}
     assert {n for n, k in kinds.items() if k is TransformerDenoiser} == {"sentence"}
-    assert {n for n, k in kinds.items() if k is ConvDenoiser} == {"series", "image", "tagged series", "map of symbols"}
+    assert {n for n, k in kinds.items() if k is ConvDenoiser} == {"image", "long series", "map of symbols"}

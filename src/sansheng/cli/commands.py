@@ -19,6 +19,7 @@ from cyclopts import App
 
 from sansheng.budget import Budget
 from sansheng.cli.options import (
+    AS_READ,
     SOURCE,
     Alpha,
     As,
@@ -33,6 +34,7 @@ from sansheng.cli.options import (
     Preset,
     Query,
     Quiet,
+    Reading,
     Rules,
     RunPath,
     Seed,
@@ -69,7 +71,7 @@ def train(
     data: Source, /, *, family: Family, preset: Preset = "default", budget: Limit = None, steps: Steps = None,
     condition: Condition = None, parameters: Size = None, seed: Seed = 0, device: Device = "auto",
     precision: Precision = "auto", out: Out = None, settings: Settings = None, kind: As = None, alpha: Alpha = False,
-    types: Types = None, query: Query = None, rules: Rules = None, force: Force = False,
+    types: Types = None, query: Query = None, reading: Reading = AS_READ, rules: Rules = None, force: Force = False,
     dry_run: Annotated[bool, flag("Say what would be done, and what it would take; train nothing.")] = False,
     smoke: Smoke = False, quiet: Quiet = False,
 ) -> None:  # fmt: skip
@@ -100,6 +102,7 @@ def train(
         "alpha": alpha,
         "types": read_pairs("--type", types),
         "query": query,
+        "options": reading.given(),
         "rules": tuple(rules or ()),
     }
     with reporter(quiet) as observe:
@@ -136,6 +139,7 @@ def sample(
     reject: Annotated[bool, flag("Get what --where asks by drawing until enough is; the rate is shown.")] = False,
     guidance: Annotated[float, option("Above 1, samples fit their condition better and vary less.")] = 1.0,
     weak: Annotated[str | None, option("A smaller or less trained run for guidance to lead away from.")] = None,
+    length: Annotated[int | None, option("Of series: steps in time, where more or fewer than a window has.")] = None,
     device: Device = "auto",
     force: Force = False,
     quiet: Quiet = False,
@@ -160,10 +164,10 @@ def sample(
         refuse_overwriting(target, force)
         observe(Event("phase", f"drawing {n:,} samples"))
         if target is not None:
-            samples.draw_and_write(trained, n, target, choices, observe)
+            samples.draw_and_write(trained, n, target, choices, observe, length)
             print(target)
             return
-        records = trained.draw(n, **choices, observe=observe)
+        records = samples.drawn(trained, n, choices, observe, length)
     sys.stdout.write(samples.text(trained.codec, records) or "")
 
 
@@ -212,7 +216,8 @@ def compare(
     condition: Condition = None, parameters: Size = None, device: Device = "auto", precision: Precision = "auto",
     out: Out = None,
     samples: Annotated[int | None, option("Examples to score each on; as many as are held out unless told.")] = None,
-    kind: As = None, alpha: Alpha = False, types: Types = None, query: Query = None, force: Force = False,
+    kind: As = None, alpha: Alpha = False, types: Types = None, query: Query = None, reading: Reading = AS_READ,
+    force: Force = False,
     resume: Annotated[bool, flag("Go on with the comparison in --out: what is finished is kept.")] = False,
     smoke: Smoke = False, quiet: Quiet = False,
 ) -> None:  # fmt: skip
@@ -249,6 +254,7 @@ def compare(
             alpha=alpha,
             types=read_pairs("--type", types),
             query=query,
+            options=reading.given(),
             force=force,
             resume=resume,
             observe=observe,
@@ -284,7 +290,7 @@ def resume(
 @app.command(sort_key=6)
 def info(
     source: Annotated[str, SOURCE], /, *, condition: Condition = None, kind: As = None, alpha: Alpha = False,
-    types: Types = None, query: Query = None, quiet: Quiet = False,
+    types: Types = None, query: Query = None, reading: Reading = AS_READ, quiet: Quiet = False,
 ) -> None:  # fmt: skip
     """Show what was understood of your data and what training on it takes; or, given a run, what it is.
 
@@ -304,7 +310,10 @@ def info(
         print_pairs(load(source).describe())
         return
     with reporter(quiet) as observe:
-        found = read_data(source, kind, split_names(condition), observe, alpha=alpha, types=pairs, query=query)
+        found = read_data(
+            source, kind, split_names(condition), observe, alpha=alpha, types=pairs, query=query,
+            options=reading.given(),
+        )  # fmt: skip
         observe(Event("phase", "trying a few steps of each family"))
         lines = [*_data_lines(found), *estimate(found)]
     print_pairs(lines)

@@ -48,6 +48,38 @@ def fill(
     _write(run, data, out, device, force, quiet, act)
 
 
+@app.command(sort_key=12)
+def forecast(
+    run: RunPath,
+    data: Annotated[str, option("Rows in time, as the model was trained on them: .csv or .parquet.")], /, *,
+    horizon: Annotated[int, option("How many rows ahead.")] = 24,
+    draws: Annotated[int, option("How many ways each series may go on.")] = 1,
+    seed: Seed = 0, steps: Steps = None,
+    out: Annotated[str | None, option("A .csv or .parquet file; printed without it.", metavar="PATH")] = None,
+    device: Device = "auto", force: Force = False, quiet: Quiet = False,
+) -> None:  # fmt: skip
+    """Draw how series go on after their last row. For diffusion and flow models of series.
+
+    Several draws show how sure the model is. For example:
+
+        sansheng forecast runs/prices-flow-1 prices.csv --horizon 20 --draws 100 --out ahead.csv
+    """
+    refuse_overwriting(out, force)
+    from sansheng import filling, forecasting
+    from sansheng.codecs.table_file import write
+    from sansheng.run import load
+
+    with reporter(quiet) as observe:
+        trained = load(run, device=device)
+        observe(Event("phase", f"drawing {horizon} steps after {data}"))
+        how = filling.Drawing(draws, seed, steps)
+        frame = forecasting.as_frame(trained, *forecasting.forecast(trained, data, horizon, how))
+    if out is None:
+        sys.stdout.write(frame.to_csv(index=False))
+    else:
+        print(write(frame, Path(out).expanduser())[0])
+
+
 @app.command(sort_key=11)
 def impute(
     run: RunPath, table: Annotated[str, option("A .csv, .tsv or .parquet table with gaps.")], /, *,
@@ -56,7 +88,7 @@ def impute(
     out: Annotated[str | None, option("Where to write; draws are numbered: filled-1.csv.", metavar="PATH")] = None,
     device: Device = "auto", force: Force = False, quiet: Quiet = False,
 ) -> None:  # fmt: skip
-    """Fill the gaps of a table by drawing them given what stands beside them. For diffusion and flow.
+    """Fill the gaps of a table, or of rows in time, by drawing them given what is there. For diffusion and flow.
 
     What is there stays as it is written, to the byte. Several draws show how sure the model is. For example:
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -52,13 +53,14 @@ Settings = Annotated[
     list[str] | None, option("A setting of the family; may come several times.", "--set", metavar="KEY=VALUE")
 ]
 As = Annotated[
-    str | None, option("What the data is, if the guess is wrong: image, table, text or array.", "--as", metavar="KIND")
+    str | None,
+    option("What the data is, if the guess is wrong: image, table, text, array or series.", "--as", metavar="KIND"),
 ]
 Types = Annotated[
     list[str] | None,
     option(
         "What a column of a table is, if the guess is wrong: number, integer, category, boolean, date, identifier, or "
-        "text (left out); may come several times.", "--type", metavar="COLUMN=TYPE",
+        "text (left out); of series: number or price; may come several times.", "--type", metavar="COLUMN=TYPE",
     ),
 ]  # fmt: skip
 Query = Annotated[str | None, option("The SELECT, if the data are a database such as sqlite:///file.db.")]
@@ -72,6 +74,28 @@ Rules = Annotated[
         metavar="RULE",
     ),
 ]
+
+
+@dataclass(frozen=True)
+class HowRead:
+    """How data of some kinds are to be read; None where nothing was said."""
+
+    window: Annotated[int | None, option("Of series: how many rows are one example; 24 unless told.")] = None
+    entity: Annotated[
+        str | None, option("Of series: the column that says whose row it is, such as patient.", metavar="COLUMN")
+    ] = None
+    time: Annotated[str | None, option("Of series: the column of time, where it is not found.", metavar="COLUMN")] = (
+        None
+    )
+
+    def given(self) -> dict[str, str]:
+        """What was said, by name."""
+        return {name: str(value) for name, value in asdict(self).items() if value is not None}
+
+
+Reading = Annotated[HowRead, Parameter(name="*")]
+AS_READ = HowRead()
+"""Nothing said."""
 Force = Annotated[bool, flag("Overwrite what is there.")]
 Quiet = Annotated[bool, flag("Say nothing but results and errors.")]
 Number = Annotated[int, option("How many samples.", "-n", "--number")]

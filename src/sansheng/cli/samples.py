@@ -16,6 +16,8 @@ from typing import Any
 from sansheng.codecs.base import Codec, Records
 from sansheng.errors import DataError
 from sansheng.events import Event, Observer
+from sansheng.filling import Drawing
+from sansheng.forecasting import lengthen
 from sansheng.run import Run
 from sansheng.stream import can_stream, write_stream
 
@@ -29,7 +31,8 @@ def read_for(trained: Run, data: str) -> Records:
     from sansheng.data import read_records
 
     reference = trained.recipe.data
-    return read_records(data, trained.codec.kind, alpha=reference.alpha, types=reference.types)
+    how = {"alpha": reference.alpha, "types": reference.types, "options": reference.options}
+    return read_records(data, trained.codec.kind, **how)
 
 
 def target(run: Run, out: str | None, choices: Mapping[str, Any]) -> Path | None:
@@ -46,10 +49,21 @@ def target(run: Run, out: str | None, choices: Mapping[str, Any]) -> Path | None
     return None if text(run.codec, one) is not None else run.path / f"samples-seed{choices['seed']}"
 
 
-def draw_and_write(run: Run, n: int, path: Path, choices: Mapping[str, Any], observe: Observer) -> None:
+def drawn(run: Run, n: int, choices: Mapping[str, Any], observe: Observer, length: int | None = None) -> Records:
+    """`n` examples; of series as many steps in time as `length` says."""
+    records = run.draw(n, **choices, observe=observe)
+    if length is None:
+        return records
+    how = Drawing(seed=choices["seed"], steps=choices["steps"], sampler=choices["sampler"])
+    return lengthen(run, records, length, how)
+
+
+def draw_and_write(
+    run: Run, n: int, path: Path, choices: Mapping[str, Any], observe: Observer, length: int | None = None
+) -> None:
     """Draw `n` examples and write them to `path`; piece by piece where they are many rows that go to Parquet."""
     if not can_stream(run, path, n):
-        write(run.codec, run.draw(n, **choices, observe=observe), path)
+        write(run.codec, drawn(run, n, choices, observe, length), path)
         return
     how = {name: value for name, value in choices.items() if name != "seed"}
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from sansheng.codecs import archive, array, image, parquet, table, text, zipped
+from sansheng.codecs import archive, array, image, parquet, series, table, text, zipped
 from sansheng.codecs.base import Codec, Encoded, Reading, Records, Source
 from sansheng.errors import DataError, unknown
 
@@ -22,15 +22,22 @@ __all__ = [
     "check_options", "codec_class", "fit", "from_json", "from_memory", "guess", "read", "retype",
 ]  # fmt: skip
 
-CodecClass = type[image.ImageCodec] | type[table.TableCodec] | type[text.TextCodec] | type[array.ArrayCodec]
+CodecClass = (
+    type[image.ImageCodec]
+    | type[table.TableCodec]
+    | type[text.TextCodec]
+    | type[array.ArrayCodec]
+    | type[series.SeriesCodec]
+)
 
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of data: how its files are read and which codec encodes it."""
+    """A kind of data: how its files are read, which codec encodes it, and the names of its reading options."""
 
     read: Callable[[Path, Reading], Source]
     codec: CodecClass
+    options: tuple[str, ...] = ()
 
 
 def _without_options(read: Callable[[Path], Source]) -> Callable[[Path, Reading], Source]:
@@ -42,6 +49,7 @@ KINDS: dict[str, Kind] = {
     "table": Kind(_without_options(table.read), table.TableCodec),
     "text": Kind(_without_options(text.read), text.TextCodec),
     "array": Kind(_without_options(array.read), array.ArrayCodec),
+    "series": Kind(series.read, series.SeriesCodec, series.OPTIONS),
 }
 SUFFIXES = {
     **dict.fromkeys(table.READABLE, "table"),
@@ -75,16 +83,20 @@ def read(path: Path, kind: str, reading: Reading | None = None) -> Source:
     Raises ValueError for an unknown kind or an option that it does not have, DataError for unreadable data.
     """
     how = reading or Reading()
-    check_options(kind, how.alpha)
+    check_options(kind, how.alpha, how.options)
     return _known(kind).read(path, how)
 
 
-def from_memory(values: Any, kind: str | None = None, *, alpha: bool = False) -> tuple[str, Source]:
+def from_memory(
+    values: Any, kind: str | None = None, *, alpha: bool = False, options: Mapping[str, str] | None = None
+) -> tuple[str, Source]:
     """(kind, source) of a DataFrame (table), an array (image if of rank 3 or 4) or a list of strings (text).
+
+    A DataFrame can be series too, and so can an array of windows; they are if `kind` says so.
 
     Raises DataError for anything else, or a kind that these values cannot be.
     """
-    fitting = _fitting_kinds(values, alpha)
+    fitting = _fitting_kinds(values, alpha, options or {})
     chosen = kind or next(iter(fitting), None)
     if chosen is None:
         what = "a DataFrame, a numpy array, a list of strings or a path"
@@ -92,14 +104,19 @@ def from_memory(values: Any, kind: str | None = None, *, alpha: bool = False) ->
     _known(chosen)
     if chosen not in fitting:
         raise DataError(f"{type(values).__name__!r} cannot be read as {chosen}; it can as {' or '.join(fitting)}")
-    check_options(chosen, alpha)
+    check_options(chosen, alpha, options)
     return chosen, fitting[chosen](values)
 
 
-def check_options(kind: str, alpha: bool) -> None:
-    """Raise ValueError where transparency is to be kept of what are no images."""
+def check_options(kind: str, alpha: bool, options: Mapping[str, str] | None = None) -> None:
+    """Raise ValueError for reading options that are not of this kind of data."""
     if alpha and kind != "image":
         raise ValueError(f"alpha (--alpha) is for images, and this is {kind} data")
+    for name in options or {}:
+        if name not in _known(kind).options:
+            whose = [other for other, found in KINDS.items() if name in found.options]
+            flag = f"--{name.replace('_', '-')}"
+            raise ValueError(f"{flag} is for {' and '.join(whose) or 'no'} data, and this is {kind} data (--as KIND)")
 
 
 def codec_class(kind: str) -> CodecClass:
@@ -112,6 +129,8 @@ def fit(kind: str, records: Records, condition: tuple[str, ...] = (), types: Map
     chosen = codec_class(kind)
     if chosen is table.TableCodec:
         return table.TableCodec.fit(records, condition=condition, types=types)
+    if chosen is series.SeriesCodec:
+        return series.SeriesCodec.fit(records, condition=condition, types=types)
     _no_types(kind, types)
     return chosen.fit(records, condition=condition)
 
@@ -120,6 +139,8 @@ def retype(kind: str, source: Source, types: Mapping[str, str]) -> Source:
     """Records with columns read as a person says they are. Raises ValueError where there are no columns."""
     if not types:
         return source
+    if kind == "series":  # its codec knows
+        return source
     if kind != "table":
         _no_types(kind, types)
     return table.retype(source, types)
@@ -127,7 +148,7 @@ def retype(kind: str, source: Source, types: Mapping[str, str]) -> Source:
 
 def _no_types(kind: str, types: Mapping[str, str] | None) -> None:
     if types:
-        raise ValueError(f"types of columns (--type) are for tables, and this is {kind} data")
+        raise ValueError(f"types of columns (--type) are for tables and series, and this is {kind} data")
 
 
 def from_json(data: dict[str, Any], arrays: dict[str, np.ndarray]) -> Codec:
@@ -145,16 +166,17 @@ def _kind_of_array(values: np.ndarray) -> str:
     return "image" if values.ndim in (3, 4) else "array"
 
 
-def _fitting_kinds(values: Any, alpha: bool) -> dict[str, Callable[[Any], Source]]:
+def _fitting_kinds(values: Any, alpha: bool, options: Mapping[str, str]) -> dict[str, Callable[[Any], Source]]:
     """The kinds a value in memory can be, the likeliest first."""
     if isinstance(values, pd.DataFrame):
-        return {"table": table.from_frame}
+        return {"table": table.from_frame, "series": lambda frame: series.from_memory(frame, options)}
     if isinstance(values, list):
         return {"text": lambda lines: Source(Records(lines))}
     if isinstance(values, np.ndarray):
         both: dict[str, Callable[[Any], Source]] = {
             "array": array.from_arrays,
             "image": lambda images: image.from_arrays(images, alpha=alpha),
+            "series": lambda windows: series.from_memory(windows, options),
         }
         return dict(sorted(both.items(), key=lambda item: item[0] != _kind_of_array(values)))
     return {}

@@ -6,7 +6,7 @@ The one constraint: `fit` sees the training split only, and everything it learns
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol, final, runtime_checkable
 
@@ -24,12 +24,14 @@ class Records:
     """Decoded examples, in the form a person would hold them.
 
     values: uint8 ``(N, H, W, C)`` for images (`rows.Rows` of such an array where it is large), float ``(N, D)`` for
-    arrays and points, a DataFrame for a table, a list of strings for text. labels: what else is known of each example
-    (an image's class), by name.
+    arrays and points, ``(N, L, C)`` for series, a DataFrame for a table, a list of strings for text. labels: what else
+    is known of each example (an image's class), by name. about: what is known of all of them, such as the names of
+    channels, as JSON.
     """
 
     values: Any
     labels: Mapping[str, np.ndarray] = field(default_factory=dict)
+    about: Mapping[str, Any] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.values)
@@ -38,19 +40,19 @@ class Records:
         """The examples at `index`, in that order."""
         labels = {name: column[index] for name, column in self.labels.items()}
         if hasattr(self.values, "iloc"):
-            return Records(self.values.iloc[index].reset_index(drop=True), labels)
+            return replace(self, values=self.values.iloc[index].reset_index(drop=True), labels=labels)
         if isinstance(self.values, list):
-            return Records([self.values[i] for i in index], labels)
-        return Records(take(self.values, index), labels)
+            return replace(self, values=[self.values[i] for i in index], labels=labels)
+        return replace(self, values=take(self.values, index), labels=labels)
 
     def join(self, other: Records) -> Records:
         """These examples and then the others, with the labels that both have."""
         labels = {n: np.concatenate([c, other.labels[n]]) for n, c in self.labels.items() if n in other.labels}
         if isinstance(self.values, pd.DataFrame):
-            return Records(pd.concat([self.values, other.values], ignore_index=True), labels)
+            return replace(self, values=pd.concat([self.values, other.values], ignore_index=True), labels=labels)
         if isinstance(self.values, list):
-            return Records([*self.values, *other.values], labels)
-        return Records(np.concatenate([self.values, other.values]), labels)
+            return replace(self, values=[*self.values, *other.values], labels=labels)
+        return replace(self, values=np.concatenate([self.values, other.values]), labels=labels)
 
 
 @dataclass(frozen=True)
@@ -68,10 +70,16 @@ def quiet(done: int, total: int) -> None:
 
 @dataclass(frozen=True)
 class Reading:
-    """How a person wants data to be read. alpha: keep the transparency of pictures. progress: told (done, total)."""
+    """How a person wants data to be read.
+
+    alpha: keep the transparency of pictures. progress: told (done, total). options: of this kind of data, by name
+    (`codecs.Kind.options`). types: what columns are, where the guess is wrong.
+    """
 
     alpha: bool = False
     progress: Callable[[int, int], None] = quiet
+    options: Mapping[str, str] = field(default_factory=dict)
+    types: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

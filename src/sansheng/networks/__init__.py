@@ -1,9 +1,9 @@
 """Networks in three roles, chosen by the geometry of the space and never by what the data is.
 
-No positions: an MLP. One or two axes: convolutions, but for the encoder and decoder of a few numbers, which an MLP sees
-whole. The denoiser of symbols in a row: a transformer, or convolutions if the row is short. Every role is
-called as ``network(x, t, condition)`` and reads only what it was built for; `condition` has the channels of the
-condition's space and one more that says whether it is given.
+No positions: an MLP. One or two axes: convolutions, but for a few numbers, which an MLP sees whole; on two axes a
+denoiser has convolutions even so. The denoiser of symbols in a row: a transformer, or convolutions if the row is short.
+Every role is called as ``network(x, t, condition)`` and reads only what it was built for; `condition` has the channels
+of the condition's space and one more that says whether it is given.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def ladder(space: Space, out: int, *, width: int, condition: int = 0) -> tuple[L
 
 def denoiser(space: Space, *, width: int, condition: int = 0) -> nn.Module:
     """``x_t: (B, C, *P)``, ``c_noise: (B,)`` -> ``(B, C, *P)``, starting at zero."""
-    if not space.positions:
+    if not space.positions or (len(space.positions) == 1 and not space.symbolic and sees_whole(space)):
         return ResidualMLP(
             space.shape,
             space.shape,

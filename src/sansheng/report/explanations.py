@@ -141,6 +141,57 @@ METRICS: dict[str, Explanation] = {
         "Cohen and Nissim 2020; Giomi et al. 2023",
         ranked=False,
     ),
+    "discriminative": Explanation(
+        "Discriminative score",
+        "How far beyond a guess a recurrent network tells synthetic windows from real ones it has not seen: 0 means it "
+        "can only guess, 0.5 that it always knows. It is stronger and trained more briefly than the published one, so "
+        "figures compare within this report alone.",
+        "after Yoon et al. 2019 (TimeGAN)",
+    ),
+    "predictive": Explanation(
+        "Predictive score",
+        "How far a recurrent network that learnt from synthetic windows is off when it tells the next step of real "
+        "ones, as a share of the channel's range; compare with one that learnt from real windows.",
+        "after Yoon et al. 2019 (TimeGAN)",
+    ),
+    "marginal_error": Explanation(
+        "Marginal error",
+        "How far the distribution of each channel's values is off, averaged over channels: 0 % is a perfect match.",
+        "Kolmogorov–Smirnov distance",
+    ),
+    "tail_error": Explanation(
+        "Tail error",
+        "How far the most extreme values are off: the quantiles at 1, 5, 95 and 99 %, in standard deviations of the "
+        "real channel.",
+        "difference of quantiles",
+    ),
+    "memory_error": Explanation(
+        "Memory error",
+        "How far the autocorrelations at lags 1 to 10 are off, as a root mean square: do the samples remember their "
+        "past as long as real series do?",
+        "difference of autocorrelations",
+    ),
+    "cross_error": Explanation(
+        "Cross-correlation error",
+        "How far the correlations between channels at the same step are off, as a root mean square over pairs.",
+        "difference of correlations",
+    ),
+    "clustering_error": Explanation(
+        "Volatility clustering",
+        "How far the autocorrelation of absolute returns is off: in real prices large moves follow large moves.",
+        "Cont 2001, facts 1 and 6",
+    ),
+    "leverage_error": Explanation(
+        "Leverage effect",
+        "How far the correlation of a return with the squared return after it is off: real prices move more after a "
+        "fall.",
+        "Cont 2001, fact 9",
+    ),
+    "drawdown_error": Explanation(
+        "Drawdown",
+        "How far the mean largest fall within a window is off, as a share of the price.",
+        "difference of means",
+    ),
     "ngram_divergence": Explanation(
         "N-gram divergence",
         "How different the counts of runs of 1 to 4 characters are from those of real text, as a Jensen–Shannon "

@@ -1,0 +1,164 @@
+"""What each kind of data is judged by: the features that are learnt of it, and scores of its own.
+
+The one constraint: everything is learnt from the training split.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+
+from sansheng import builtin
+from sansheng.codecs.base import Records
+from sansheng.codecs.series import SeriesCodec
+from sansheng.codecs.series_file import CALENDAR
+from sansheng.codecs.table import TableCodec
+from sansheng.data import Data
+from sansheng.metrics import Score, score_series, score_table, score_text
+from sansheng.metrics.bootstrap import Interval, share_interval
+from sansheng.metrics.coverage import modes
+from sansheng.metrics.image import fit_classifier_features, fit_transform_features
+from sansheng.metrics.kernels import RandomKernels
+from sansheng.metrics.rows import identifies
+from sansheng.metrics.score import score as make_score
+from sansheng.metrics.text import ngram_features, top_ngrams
+
+Extractor = Callable[[Any], np.ndarray]
+"""Records' values (uint8 images, a DataFrame, an array, a list of strings) -> features ``(N, F)``."""
+Extra = Callable[[Records, np.random.Generator], dict[str, Score]]
+
+MOST_CLASSES = 100
+REFERENCE = 20_000
+"""Training examples the features of at most so many of which are the reference."""
+
+
+@runtime_checkable
+class Classifier(Protocol):
+    """Features that tell classes too."""
+
+    classes: np.ndarray
+
+    def __call__(self, values: Any, /) -> np.ndarray: ...
+
+    def predict(self, values: Any, /) -> np.ndarray:
+        """``(N,)``: places in `classes`."""
+        ...
+
+
+def compared_columns(data: Data) -> list[str]:
+    """The columns that a table is judged by: all but identifiers and what was left out, which are new by right."""
+    columns = data.codec.columns if isinstance(data.codec, TableCodec) else ()
+    known = [c.name for c in columns if c.slots or c.kind == "constant"]
+    train = data.train_records.values
+    return [name for name in known if not identifies(train[name])] or known
+
+
+def _image_features(data: Data, seed: int) -> tuple[Extractor, Classifier | None]:
+    """A small network trained to name the labels, or without labels how a picture was turned."""
+    images, label = data.train_records.values, label_of(data)
+    if label:
+        network = fit_classifier_features(images, data.train_records.labels[label], seed=seed)
+        return network, network
+    return fit_transform_features(images, seed=seed), None
+
+
+def label_of(data: Data) -> str:
+    """The name of the first labels of a few classes, or nothing; what only says when a series begins is no class."""
+    labels = {
+        n: column for n, column in data.train_records.labels.items() if data.kind != "series" or n not in CALENDAR
+    }
+    return next((name for name, column in labels.items() if 2 <= len(np.unique(column)) <= MOST_CLASSES), "")
+
+
+def _encoded_features(data: Data, seed: int) -> tuple[Extractor, None]:
+    """Encoded space, standardised: what is given counts too."""
+
+    def embed(values: Any) -> np.ndarray:
+        encoded = data.codec.encode(Records(values))
+        parts = [encoded.x.flatten(1)] + ([] if encoded.condition is None else [encoded.condition])
+        return np.concatenate([part.numpy() for part in parts], axis=1)
+
+    return _standardised(embed, data), None
+
+
+def _plain_features(data: Data, seed: int) -> tuple[Extractor, None]:
+    return _standardised(lambda values: np.asarray(values, dtype=np.float64), data), None
+
+
+def _series_features(data: Data, seed: int) -> tuple[Extractor, Classifier | None]:
+    """Random convolutions, the same for every comparison of these data."""
+    some, label = data.train_records.take(np.arange(min(REFERENCE, len(data.train_records)))), label_of(data)
+    kernels = RandomKernels(some.values, some.labels[label] if label else None, seed=seed)
+    return kernels, kernels if label else None
+
+
+def _ngram_features(data: Data, seed: int) -> tuple[Extractor, None]:
+    """How often the commonest n-grams of training lines come."""
+    vocabulary = top_ngrams(data.train_records.values)
+    return _standardised(lambda lines: ngram_features(lines, vocabulary), data), None
+
+
+def _standardised(features: Extractor, data: Data) -> Extractor:
+    raw = features(data.train_records.take(np.arange(min(REFERENCE, len(data.train_records)))).values)
+    mean, scale = raw.mean(0), raw.std(0)
+    scale = np.where(scale > 1e-6, scale, 1.0)
+    return lambda values: ((features(values) - mean) / scale).astype(np.float32)
+
+
+def _nothing(data: Data) -> Extra:
+    return lambda records, generator: {}
+
+
+def _table_scores(data: Data) -> Extra:
+    names = compared_columns(data)
+    train = data.train_records.values
+    return lambda records, generator: score_table(train[names], records.values[names], generator=generator)
+
+
+def _text_scores(data: Data) -> Extra:
+    train, held_out = data.train_records.values, data.test_records.values
+    return lambda records, generator: score_text(train, held_out, records.values, generator=generator)
+
+
+def _series_scores(data: Data) -> Extra:
+    """Prices are judged as prices, but for those that are told by another."""
+    codec, train = data.codec, data.train_records.values
+    channels = codec.channels if isinstance(codec, SeriesCodec) else []
+    prices = [i for i, channel in enumerate(channels) if channel.kind == "price" and not channel.gaps]
+    return lambda records, generator: score_series(train, records.values, generator=generator, prices=prices)
+
+
+def _mixture_scores(data: Data) -> Extra:
+    """Modes and high quality, where the mixture is known (Lin et al. 2018)."""
+    if data.source not in builtin.MIXTURES:
+        return _nothing(data)
+    centres, deviation = builtin.centres(data.source)
+
+    def count(records: Records, generator: np.random.Generator) -> dict[str, Score]:
+        n = len(records)
+        covered, good = modes(records.values, centres, deviation)
+        return {
+            "high_quality": make_score(share_interval(good, n), n, "higher", "share"),
+            "modes": make_score(Interval(covered, covered, covered), n, "higher", f"of {len(centres)}"),
+        }
+
+    return count
+
+
+FEATURES: dict[str, Callable[[Data, int], tuple[Extractor, Classifier | None]]] = {
+    "image": _image_features,
+    "table": _encoded_features,
+    "text": _ngram_features,
+    "array": _plain_features,
+    "series": _series_features,
+}
+EXTRAS: dict[str, Callable[[Data], Extra]] = {
+    "image": _nothing,
+    "table": _table_scores,
+    "text": _text_scores,
+    "array": _mixture_scores,
+    "series": _series_scores,
+}
+HEADLINES = {"text": "ngram_divergence"}

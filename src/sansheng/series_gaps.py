@@ -1,0 +1,116 @@
+"""Gaps in series, drawn given what stands before, beside and after them.
+
+The one constraint: what is there stays; a price that was drawn meets the next one that is known, its returns shifted
+evenly over the gap, as a random walk between two known points has them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import torch
+
+from sansheng.codecs.base import Records
+from sansheng.codecs.series import SeriesCodec
+from sansheng.codecs.series_channels import anchor_of, filled, rounded, told_by
+from sansheng.codecs.series_file import Timed, in_time, require
+from sansheng.errors import DataError
+from sansheng.filling import ONCE, Drawing, fill_cells
+from sansheng.run import Run
+
+
+def fill_gaps(run: Run, codec: SeriesCodec, frame: pd.DataFrame, how: Drawing = ONCE) -> pd.DataFrame:
+    """The columns of `frame` that are channels and have gaps, filled; its rows in their own order.
+
+    Raises DataError for a channel that is not there, or has no value in a whole series.
+    """
+    timed = in_time(frame.reset_index(drop=True), run.recipe.data.options)
+    require(timed.frame, codec.names)
+    values = timed.frame[codec.names].to_numpy(np.float64).copy()
+    gaps = np.isnan(values)
+    for a, b in timed.series():
+        if gaps[a:b].all(0).any():
+            raise DataError(f"a series has no value of {codec.names[int(gaps[a:b].all(0).argmax())]!r} at all")
+    for starts, is_last in _rounds(timed, codec.length):
+        _fill_windows(run, codec, timed, values, np.array(starts), np.array(is_last), how)
+    here = [name for i, name in enumerate(codec.names) if gaps[:, i].any() and name in frame.columns]
+    back = values[np.argsort(timed.order)]
+    return pd.DataFrame({name: back[:, codec.names.index(name)] for name in here}, index=frame.index)
+
+
+def _rounds(timed: Timed, length: int) -> list[tuple[list[int], list[bool]]]:
+    """Windows half a window apart, those of one place in their series together: (first rows, whether the last one)."""
+    rounds: dict[int, list[tuple[int, bool]]] = {}
+    for a, b in timed.series():
+        starts = [*range(a, max(a, b - length), max(1, length // 2)), max(a, b - length)]
+        for k, start in enumerate(starts):
+            rounds.setdefault(k, []).append((start, k == len(starts) - 1))
+    return [([s for s, _ in found], [last for _, last in found]) for _, found in sorted(rounds.items())]
+
+
+def _fill_windows(
+    run: Run,
+    codec: SeriesCodec,
+    timed: Timed,
+    values: np.ndarray,
+    starts: np.ndarray,
+    is_last: np.ndarray,
+    how: Drawing,
+) -> None:
+    """Fill windows in place, but for the last quarter of those that others follow: there is more to know there."""
+    ends = dict(timed.series())
+    stops = np.array([b for a in starts for s, b in ends.items() if s <= a < b])
+    rows = np.minimum(starts[:, None] + np.arange(codec.length), stops[:, None] - 1)
+    beyond = starts[:, None] + np.arange(codec.length) >= stops[:, None]
+    windows = values[rows]
+    there = ~np.isnan(windows) & ~beyond[:, :, None]
+    chosen = (~there).any((1, 2))
+    if not chosen.any():
+        return
+    windows, there, rows, beyond, is_last = (x[chosen] for x in (windows, there, rows, beyond, is_last))
+    whole = np.stack([filled(windows[:, :, i]) for i in range(windows.shape[2])], axis=2)
+    if np.isnan(whole).any():  # a channel without a value in this window: near ones will do, as none is known
+        near = pd.DataFrame(values).groupby(timed.entity).transform(lambda c: c.ffill().bfill()).to_numpy()[rows]
+        whole = np.where(np.isnan(whole), near, whole)
+    labels = {name: column[starts[chosen]] for name, column in timed.labels.items() if name in codec.condition_names}
+    told, known = told_by(there, {channel.name: channel.kind for channel in codec.channels}), []
+    for channel in codec.channels:
+        known += [told[channel.name], *([np.ones_like(told[channel.name])] * 2 if channel.gaps else [])]
+    records = Records(whole, labels, codec.about)
+    drawn = fill_cells(run, records, torch.from_numpy(np.stack(known, axis=1)), replace(how, draws=1)).values
+    drawn = _moved(codec, drawn, np.where(there, whole, np.nan))
+    taken = ~there & ~beyond[:, :, None]
+    taken &= is_last[:, None, None] | (np.arange(codec.length) < codec.length - codec.length // 4)[:, None]
+    values[np.broadcast_to(rows[:, :, None], taken.shape)[taken], np.nonzero(taken)[2]] = drawn[taken]
+
+
+def _moved(codec: SeriesCodec, drawn: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """Prices moved to meet the known ones, and with the anchor those that are written beside it."""
+    kinds = {channel.name: channel.kind for channel in codec.channels}
+    moved, place = drawn.copy(), {name: i for i, name in enumerate(codec.names)}
+    for name in [name for name, kind in kinds.items() if kind == "price"]:
+        i = place[name]
+        moved[:, :, i] = meeting(drawn[:, :, i], known[:, :, i])
+    anchor = anchor_of(kinds)
+    for channel in codec.channels:
+        i = place[channel.name]
+        if channel.kind in ("ratio", "beside") and anchor is not None:
+            moved[:, :, i] *= moved[:, :, place[anchor]] / drawn[:, :, place[anchor]]
+        if channel.decimals is not None:
+            moved[:, :, i] = rounded(moved[:, :, i], channel.decimals)
+    return moved
+
+
+def meeting(drawn: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """Drawn prices ``(N, L)``, moved so that they meet the known ones (NaN elsewhere): linearly in their logarithms."""
+    with np.errstate(invalid="ignore"):
+        shift = np.log(known) - np.log(drawn)
+    steps = np.arange(drawn.shape[1])
+    found = drawn.copy()
+    for row, off in zip(found, shift, strict=True):
+        at = np.isfinite(off)
+        if at.any():
+            row *= np.exp(np.interp(steps, steps[at], off[at]))
+    return found

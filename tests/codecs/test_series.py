@@ -1,0 +1,257 @@
+"""Series: windows there and back, prices that stay prices, gaps, and no leak from held-out time."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from sansheng import codecs
+from sansheng.codecs.base import Reading, Records
+from sansheng.codecs.series import SeriesCodec
+from sansheng.codecs.series_channels import filled, kind_of
+from sansheng.codecs.series_file import from_frame, from_windows, latest
+from sansheng.data import open_data
+from sansheng.errors import DataError
+
+
+def walk(n=600, seed=0, channels=1):
+    """Prices whose logarithm is a random walk, to two decimals."""
+    rng = np.random.default_rng(seed)
+    steps = rng.standard_normal((n, channels)) * 0.02
+    return np.round(50 * np.exp(np.cumsum(steps, axis=0)), 2)
+
+
+def candles(n=600, seed=0):
+    rng = np.random.default_rng(seed)
+    close = walk(n, seed)[:, 0]
+    opened = np.round(close * np.exp(0.01 * rng.standard_normal(n)), 2)
+    high = np.round(np.maximum(opened, close) * np.exp(0.01 * rng.exponential(size=n)), 2)
+    low = np.round(np.minimum(opened, close) * np.exp(-0.01 * rng.exponential(size=n)), 2)
+    volume = rng.lognormal(10, 1, n).round()
+    return pd.DataFrame({"Open": opened, "High": high, "Low": low, "Close": close, "Adj": close, "Volume": volume})
+
+
+def timed(n=600, seed=0, every="1h"):
+    frame = candles(n, seed)
+    frame.insert(0, "date", pd.date_range("2020-01-01", periods=n, freq=every).strftime("%Y-%m-%d %H:%M:%S"))
+    return frame
+
+
+# -- there and back ----------------------------------------------------------------------------------------------
+
+
+def test_windows_of_numbers_come_back():
+    rng = np.random.default_rng(0)
+    values = np.cumsum(rng.standard_normal((200, 16, 3)), axis=1)
+    records = from_windows(values)
+    codec = SeriesCodec.fit(records)
+    encoded = codec.encode(records)
+    assert encoded.x.shape == (200, 3, 16)
+    np.testing.assert_allclose(codec.decode(encoded.x).values, values, atol=1e-3 * values.std())
+    assert abs(float(encoded.x.std()) - 1) < 0.05
+
+
+def test_candles_come_back_to_the_cent():
+    records = from_frame(candles(), {}).records
+    codec = SeriesCodec.fit(records)
+    kinds = {channel.name: channel.kind for channel in codec.channels}
+    assert kinds == {
+        "Open": "ratio", "High": "ratio", "Low": "ratio", "Close": "price", "Adj": "beside", "Volume": "number"
+    }  # fmt: skip
+    back = codec.decode(codec.encode(records).x)
+    for i, name in enumerate(codec.names[:5]):
+        off = np.abs(back.values[:, :, i] / records.values[:, :, i] - 1)
+        assert off.max() < 2e-3, name
+        assert np.median(off) == 0, name
+
+
+def test_whatever_is_drawn_prices_are_prices():
+    codec = SeriesCodec.fit(from_frame(candles(), {}).records)
+    noise = codec.space.harden(3 * torch.randn(300, *codec.space.shape, generator=torch.Generator().manual_seed(0)))
+    drawn = codec.decode(noise.clamp(-4, 4)).values
+    o, h, low, c, adj = (drawn[:, :, i] for i in range(5))
+    assert drawn[:, :, :5].min() > 0
+    assert (h >= np.maximum(o, c)).all()
+    assert (low <= np.minimum(o, c)).all()
+    np.testing.assert_array_equal(adj, c)
+
+
+def test_kinds_of_channels():
+    prices = np.stack([walk(24, seed=i)[:, 0] for i in range(200)]) * np.linspace(0.5, 2, 200)[:, None]
+    assert kind_of(prices) == "price"
+    assert kind_of(prices - 40) == "number"  # below zero
+    assert kind_of(np.random.default_rng(0).uniform(1, 5, (200, 24))) == "number"  # no memory
+    temperature = 290 + np.cumsum(np.random.default_rng(0).standard_normal((200, 24)), axis=1)
+    assert kind_of(temperature) == "number"  # hardly varies beside its level
+
+
+def test_a_person_can_say_what_a_channel_is():
+    records = from_frame(candles(), {}).records
+    kinds = {c.name: c.kind for c in SeriesCodec.fit(records, types={"Close": "number"}).channels}
+    assert kinds["Close"] == "number"
+    assert kinds["Open"] == "price"
+    with pytest.raises(ValueError, match=r"number.*price"):
+        SeriesCodec.fit(records, types={"Close": "category"})
+    with pytest.raises(ValueError, match="Cloze"):
+        SeriesCodec.fit(records, types={"Cloze": "price"})
+
+
+def test_gaps_come_back_as_gaps():
+    rng = np.random.default_rng(0)
+    values = np.cumsum(rng.standard_normal((300, 12, 2)), axis=1)
+    values[rng.random(values.shape[:2]) < 0.2, 1] = np.nan
+    records = from_windows(values)
+    codec = SeriesCodec.fit(records)
+    assert [c.gaps for c in codec.channels] == [False, True]
+    back = codec.decode(codec.encode(records).x).values
+    np.testing.assert_array_equal(np.isnan(back), np.isnan(values))
+    np.testing.assert_allclose(back, values, atol=1e-2)
+    with pytest.raises(DataError, match=r"x0.*gaps"):
+        codec.encode(from_windows(values[:, :, ::-1].copy()))
+
+
+def test_filled_takes_the_value_before():
+    column = np.array([[np.nan, 1.0, np.nan, 3.0, np.nan]])
+    np.testing.assert_array_equal(filled(column), [[1, 1, 1, 3, 3]])
+
+
+def test_a_saved_codec_is_the_same():
+    records = from_frame(timed(), {}).records
+    codec = SeriesCodec.fit(records, condition=("hour",))
+    again = codecs.from_json(codec.to_json(), codec.arrays())
+    encoded = codec.encode(records)
+    torch.testing.assert_close(again.encode(records).x, encoded.x)
+    np.testing.assert_array_equal(
+        again.decode(encoded.x, encoded.condition).values, codec.decode(encoded.x, encoded.condition).values
+    )
+
+
+def test_other_shapes_are_refused():
+    codec = SeriesCodec.fit(from_windows(np.random.default_rng(0).standard_normal((50, 8, 2))))
+    with pytest.raises(DataError, match=r"\(8, 2\)"):
+        codec.encode(from_windows(np.zeros((5, 9, 2)) + np.arange(9)[:, None]))
+    with pytest.raises(DataError, match="infinite"):
+        from_windows(np.full((5, 9, 2), np.inf))
+    with pytest.raises(DataError, match="N, L, C"):
+        from_windows(np.zeros(7))
+
+
+# -- reading -----------------------------------------------------------------------------------------------------
+
+
+def test_held_out_time_stands_in_no_training_window(tmp_path):
+    frame = pd.DataFrame({"date": pd.date_range("2020-01-01", periods=500, freq="D"), "x": np.arange(500.0)})
+    frame.sample(frac=1, random_state=0).to_csv(tmp_path / "x.csv", index=False)  # not in order
+    data = open_data(tmp_path / "x.csv", kind="series")
+    train, test = data.train_records.values, data.test_records.values
+    assert train.max() < test.min()
+    assert (train.max(), test.min(), test.max()) == (399, 400, 499)
+    assert len(train) == 400 - 23
+    np.testing.assert_array_equal(np.diff(train, axis=1), 1)
+
+
+def test_series_of_many_patients_are_cut_apart(tmp_path):
+    rng = np.random.default_rng(0)
+    rows = [
+        {"patient": f"p{i}", "sex": "fm"[i % 2], "t": t, "pulse": 60 + 10 * i + rng.standard_normal()}
+        for i in range(10)
+        for t in range(30)
+    ]
+    pd.DataFrame(rows).sample(frac=1, random_state=1).to_csv(tmp_path / "x.csv", index=False)
+    data = open_data(
+        tmp_path / "x.csv", kind="series", condition=("sex",), options={"entity": "patient", "window": "5"}
+    )
+    values = np.concatenate([data.train_records.values, data.test_records.values])
+    assert (np.ptp(values, axis=1) < 10).all()  # no window runs from one patient into the next
+    assert len(data.train_records) == 10 * (24 - 4)
+    assert len(data.test_records) == 10 * (6 - 4)
+    level = (values[:, 0, 0] / 10).round().astype(int) - 6
+    sex = np.concatenate([data.train_records.labels["sex"], data.test_records.labels["sex"]])
+    np.testing.assert_array_equal(sex, np.array(list("fm"))[level % 2])
+
+
+def test_patients_with_short_series_are_held_out_whole():
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"id": np.repeat(np.arange(40), 6), "x": np.repeat(np.arange(40), 6) + 0.1 * rng.random(240)})
+    found = from_frame(frame, {"entity": "id"})
+    assert found.records.values.shape[1] == 6
+    seen, held = (set(np.floor(r.values[:, 0, 0]).astype(int)) for r in (found.records, found.test))
+    assert not seen & held
+    assert len(held) == 8
+
+
+def test_irregular_times_become_a_channel():
+    rng = np.random.default_rng(0)
+    gaps = rng.exponential(3600, 400).round() + 1
+    stamps = pd.Timestamp("2021-03-01") + pd.to_timedelta(np.cumsum(gaps), unit="s")
+    found = from_frame(pd.DataFrame({"when": stamps, "x": rng.standard_normal(400)}), {})
+    assert found.records.about["names"] == ["x", "elapsed"]
+    np.testing.assert_allclose(found.records.values[0, 1:, 1], gaps[1:24])
+    assert any("irregular" in note for note in found.notes)
+
+
+def test_the_calendar_is_a_label():
+    found = from_frame(timed(), {}).records
+    np.testing.assert_array_equal(found.labels["hour"][:3], [0, 1, 2])
+    np.testing.assert_array_equal(found.labels["weekday"][:25:24], [2, 3])  # 1 January 2020 was a Wednesday
+
+
+def test_one_series_a_row(tmp_path):
+    rng = np.random.default_rng(0)
+    beats = pd.DataFrame(rng.standard_normal((60, 40)), columns=[f"t{i}" for i in range(40)])
+    beats.insert(0, "label", rng.integers(1, 4, 60))
+    beats.to_csv(tmp_path / "ecg.csv", index=False)
+    data = open_data(tmp_path / "ecg.csv", kind="series", condition=("label",))
+    assert data.train_records.values.shape[1:] == (40, 1)
+    assert set(data.train_records.labels["label"]) == {1, 2, 3}
+    codec = data.codec
+    written = codec.write(data.train_records, tmp_path / "out.csv")
+    again = pd.read_csv(written[0])
+    assert list(again.columns) == list(beats.columns)
+
+
+def test_arrays_of_windows(tmp_path):
+    values = np.random.default_rng(0).standard_normal((80, 10, 2))
+    np.save(tmp_path / "w.npy", values)
+    found = codecs.read(tmp_path / "w.npy", "series", Reading()).records
+    np.testing.assert_array_equal(found.values, values)
+    codec = SeriesCodec.fit(found)
+    codec.write(found, tmp_path / "back.npy")
+    np.testing.assert_array_equal(np.load(tmp_path / "back.npy"), values)
+
+
+@pytest.mark.parametrize(
+    ("frame", "options", "says"),
+    [
+        (candles(20), {"window": "12"}, "too few|too short"),
+        (candles(300), {"window": "1"}, "2 to 4096"),
+        (candles(300), {"window": "abc"}, "abc"),
+        (candles(300), {"entity": "who"}, "who"),
+        (pd.DataFrame({"a": list("xyz") * 50}), {}, "no column of numbers"),
+    ],
+)
+def test_what_cannot_be_series_is_said(frame, options, says):
+    with pytest.raises((DataError, ValueError), match=says):
+        from_frame(frame, options)
+
+
+def test_options_of_series_are_for_series(tmp_path):
+    candles(300).to_csv(tmp_path / "x.csv", index=False)
+    with pytest.raises(ValueError, match=r"--window.*series"):
+        open_data(tmp_path / "x.csv", kind="table", options={"window": "12"})
+
+
+def test_latest_rows_and_their_labels():
+    past = latest(timed(100), {}, ["Close", "Open"], 24)
+    assert past.values.shape == (1, 24, 2)
+    np.testing.assert_array_equal(past.values[0, :, 0], candles(100)["Close"].to_numpy()[-24:])
+    assert past.step == 3600
+    np.testing.assert_array_equal(past.labels_at(24, ["hour"])["hour"], [100 % 24])
+    with pytest.raises(DataError, match="Price"):
+        latest(timed(100), {}, ["Price"], 24)
+
+
+def test_records_keep_what_is_said_of_them():
+    records = Records(np.zeros((4, 3, 1)), {}, {"names": ["x"]})
+    assert records.take(np.arange(2)).about == {"names": ["x"]}
+    assert records.join(records).about == {"names": ["x"]}

@@ -1,0 +1,136 @@
+"""Series that go on: the past stays, the future is drawn, and a process whose law is known goes on by it."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import sansheng
+from sansheng.codecs.series import SeriesCodec
+from sansheng.codecs.series_file import Past
+from sansheng.filling import Drawing
+from sansheng.forecasting import as_frame, forecast, go_on, lengthen
+from sansheng.imputing import impute
+from sansheng.series_gaps import meeting
+
+
+def rows(n=2500, seed=0):
+    """A daily wave and AR(1) noise about it."""
+    rng = np.random.default_rng(seed)
+    noise = np.zeros(n)
+    for t in range(1, n):
+        noise[t] = 0.7 * noise[t - 1] + 0.2 * rng.standard_normal()
+    time = pd.date_range("2020-01-01", periods=n, freq="3h")
+    wave = np.sin(2 * np.pi * np.arange(n) / 8)
+    return pd.DataFrame({"time": time, "x": wave + noise, "y": 3 * wave})
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    where = tmp_path_factory.mktemp("series")
+    rows().to_csv(where / "rows.csv", index=False)
+    return sansheng.train(
+        where / "rows.csv", kind="series", options={"window": "16"}, family="flow", steps=400, parameters=60_000,
+        out=where / "run",
+    )  # fmt: skip
+
+
+def test_a_wave_goes_on(run):
+    frame = rows(500, seed=5)
+    past, drawn = forecast(run, frame, 20, Drawing(8))
+    assert drawn.shape == (1, 8, 20, 2)
+    np.testing.assert_array_equal(past.values[0, :, 0], frame["x"].to_numpy()[-16:])
+    ahead = 3 * np.sin(2 * np.pi * np.arange(500, 520) / 8)
+    off = np.abs(drawn[0, :, :, 1].mean(0) - ahead).mean()
+    assert off < 0.35 * np.abs(ahead).mean()
+    assert drawn[0, :, -1, 0].std() > 0.05  # draws differ
+
+
+def test_a_forecast_as_a_table_has_times(run):
+    table = as_frame(run, *forecast(run, rows(100), 3, Drawing(2)))
+    assert list(table.columns) == ["draw", "time", "x", "y"]
+    assert table["time"].iloc[0] == rows(101)["time"].iloc[-1]
+    assert (table["time"].diff().dropna().unique()[:1] == np.timedelta64(3, "h")).all()
+
+
+def test_longer_than_a_window(run):
+    records = run.draw(6)
+    long = lengthen(run, records, 40)
+    assert long.values.shape == (6, 40, 2)
+    np.testing.assert_array_equal(long.values[:, :16], records.values)
+    steps = np.abs(np.diff(long.values[:, :, 1], axis=1)).mean(0)
+    assert steps[15:].max() < 1.7 * steps[:15].max()  # nothing breaks where windows are joined
+    short = lengthen(run, records, 10)
+    np.testing.assert_array_equal(short.values, records.values[:, :10])
+
+
+def test_a_past_shorter_than_half_a_window(run):
+    past = Past(rows(3)[["x", "y"]].to_numpy()[None], [0])
+    assert go_on(run, past, 5).shape == (1, 5, 2)
+
+
+def test_what_cannot_go_on_is_said(run, tmp_path):
+    with pytest.raises(ValueError, match="at least one step"):
+        forecast(run, rows(100), 0)
+    values = np.random.default_rng(0).standard_normal((200, 2))
+    other = sansheng.train(values, family="flow", steps=3, out=tmp_path / "points")
+    with pytest.raises(ValueError, match="series"):
+        forecast(other, rows(100), 5)
+    records = np.random.default_rng(0).standard_normal((100, 8, 1)).cumsum(1)
+    vae = sansheng.train(records, kind="series", family="vae", steps=3, out=tmp_path / "vae")
+    with pytest.raises(ValueError, match="VAE"):
+        forecast(vae, records[:2], 5)
+
+
+# -- gaps --------------------------------------------------------------------------------------------------------
+
+
+def test_gaps_are_filled_by_what_is_beside_them(run):
+    whole = rows(200, seed=7)
+    frame = whole.copy()
+    frame.loc[[5, 40, 41, 120, 199], "y"] = np.nan
+    frame.loc[77:79, "x"] = np.nan
+    shuffled = frame.sample(frac=1, random_state=0)
+    made = impute(run, shuffled, draws=2, seed=1)
+    for draw in range(2):
+        filled = made.filled(draw).sort_index()
+        assert not filled[["x", "y"]].isna().any(axis=None)
+        known = frame["y"].notna()
+        np.testing.assert_array_equal(filled.loc[known, "y"], whole.loc[known, "y"])
+        assert np.abs(filled.loc[~known, "y"] - whole.loc[~known, "y"]).mean() < 1.2  # of a wave of height 3
+    assert (made.filled(0)["x"] != made.filled(1)["x"]).any()
+
+
+def test_a_series_without_a_value_is_said(run):
+    frame = rows(50)
+    frame["y"] = np.nan
+    with pytest.raises(ValueError, match="'y'"):
+        impute(run, frame)
+
+
+def test_drawn_prices_meet_the_known_ones():
+    known = np.array([[100, np.nan, np.nan, 121.0, np.nan]])
+    drawn = np.array([[100, 110, 121, 133.1, 146.41]])
+    met = meeting(drawn, known)
+    assert met[0, 0] == pytest.approx(100)
+    assert met[0, 3] == pytest.approx(121)
+    np.testing.assert_allclose(np.diff(np.log(met[0, :4])), np.log(1.21) / 3)
+    assert met[0, 4] == pytest.approx(121 * 1.1)
+
+
+def test_gaps_of_prices_keep_their_order(tmp_path):
+    rng = np.random.default_rng(0)
+    close = 50 * np.exp(np.cumsum(0.02 * rng.standard_normal(400)))
+    o = close * np.exp(0.01 * rng.standard_normal(400))
+    frame = pd.DataFrame({"open": o, "high": np.maximum(o, close) * 1.01, "low": np.minimum(o, close) / 1.01})
+    frame["close"] = close
+    frame = frame.round(2)
+    run = sansheng.train(frame, kind="series", family="flow", steps=60, parameters=40_000, out=tmp_path / "run")
+    assert isinstance(run.codec, SeriesCodec)
+    some = frame.iloc[:60].copy()
+    some.iloc[10:14] = np.nan
+    some.loc[30, ["open", "high", "low"]] = np.nan
+    filled = impute(run, some).filled()
+    assert (filled["high"] >= filled[["open", "close"]].max(axis=1)).all()
+    assert (filled["low"] <= filled[["open", "close"]].min(axis=1)).all()
+    off = np.abs(np.log(filled["close"].iloc[10:14] / frame["close"].iloc[10:14]))
+    assert off.max() < 0.15
