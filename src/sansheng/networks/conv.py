@@ -87,11 +87,21 @@ def _eights(channels: int) -> int:
     return channels if channels < 16 else channels // 8 * 8
 
 
+def leaky(x: Tensor) -> Tensor:
+    """A leaky ReLU of slope 0.2."""
+    return F.leaky_relu(x, 0.2)
+
+
 class Block(nn.Module):
-    """A residual block of two convolutions, shifted and scaled by the context; begins as the identity."""
+    """A residual block of two convolutions, shifted and scaled by the context; begins as the identity.
+
+    Its activations are SiLU after a norm. Without a norm one leap of the optimiser can bring all units to where SiLU is
+    flat, so that nothing is learned any more; a leaky ReLU has no such place.
+    """
 
     def __init__(self, grid: Grid, channels_in: int, channels: int, context: int, *, norm: bool) -> None:
         super().__init__()
+        self.activation = F.silu if norm else leaky
         self.norm1 = nn.GroupNorm(_groups(channels_in), channels_in) if norm else nn.Identity()
         self.conv1 = grid.conv(channels_in, channels)
         self.norm2 = nn.GroupNorm(_groups(channels), channels) if norm else nn.Identity()
@@ -100,11 +110,11 @@ class Block(nn.Module):
         self.skip = nn.Identity() if channels_in == channels else grid.conv(channels_in, channels, 1)
 
     def forward(self, x: Tensor, context: Tensor | None) -> Tensor:
-        h = self.norm2(self.conv1(F.silu(self.norm1(x))))
+        h = self.norm2(self.conv1(self.activation(self.norm1(x))))
         if self.modulation is not None and context is not None:
             scale, shift = self.modulation(context)[(...,) + (None,) * (x.ndim - 2)].chunk(2, dim=1)
             h = h * (1 + scale) + shift
-        return self.skip(x) + self.conv2(F.silu(h))
+        return self.skip(x) + self.conv2(self.activation(h))
 
 
 class Attention(nn.Module):
@@ -188,6 +198,7 @@ class ConvEncoder(nn.Module):
     ) -> None:
         super().__init__()
         self.grid = grid = Grid(positions)
+        self.activation = F.silu if norm else leaky
         context, widths = 2 * width if condition else 0, level_widths(grid, width)
         self.context = Context(2 * width, condition=condition, timed=False)
         self.stem = grid.conv(channels * grid.factor**grid.axes, widths[0])
@@ -206,7 +217,7 @@ class ConvEncoder(nn.Module):
         h = self.stem(space_to_depth(self.grid.pad(x), self.grid.factor))
         for layer in self.layers:
             h = layer(h, context) if isinstance(layer, Block) else layer(h)
-        return self.head(F.silu(h).flatten(1))
+        return self.head(self.activation(h).flatten(1))
 
 
 class ConvDecoder(nn.Module):
@@ -229,6 +240,7 @@ class ConvDecoder(nn.Module):
     ) -> None:
         super().__init__()
         self.grid = grid = Grid(positions)
+        self.activation = F.silu if norm else leaky
         context, widths = 2 * width if condition else 0, level_widths(grid, width)
         self.context = Context(2 * width, condition=condition, timed=False)
         previous = widths[-1]
@@ -250,8 +262,8 @@ class ConvDecoder(nn.Module):
         h = self.stem(given).unflatten(1, (-1, *self.grid.lowest))
         for layer in self.layers:
             h = layer(h, context) if isinstance(layer, Block) else layer(h)
-        h = depth_to_space(self.head(F.silu(h)), self.grid.factor)
-        return self.grid.crop(h if self.blend is None else self.blend(F.silu(h)))
+        h = depth_to_space(self.head(self.activation(h)), self.grid.factor)
+        return self.grid.crop(h if self.blend is None else self.blend(self.activation(h)))
 
 
 def _groups(channels: int) -> int:
