@@ -5,19 +5,22 @@ The one constraint: nothing here ranks; a score that counts is in `score`.
 
 from __future__ import annotations
 
+import io
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import soundfile
 
+from sansheng.codecs.audio import AudioCodec
 from sansheng.codecs.base import Codec, Records
 from sansheng.codecs.image import grid, to_picture
 from sansheng.codecs.series import SeriesCodec
 from sansheng.entry import Entry
 from sansheng.privacy_chapter import privacy_chapter
 from sansheng.quality_chapter import quality_chapter
-from sansheng.report import Chapter, Panel, Section
+from sansheng.report import Chapter, Clip, Panel, Section
 from sansheng.score import LIMIT, Scorer
 from sansheng.series_plots import fans
 
@@ -29,6 +32,11 @@ PAIRS_NOTE = (
     "sample; middle: the nearest training example; bottom: the nearest held-out example. A copy looks like the middle "
     "and not like the bottom; whether there are more of them than chance allows is what the score of copying says."
 )
+HEARD_NOTE = (
+    "Recordings to listen to, with their spectrograms: time runs to the right, pitch upwards, and what is bright is "
+    "loud. What was asked for stands below. The held-out recordings through the representation are the ceiling."
+)
+CLIPS = 10
 TIME_NOTE = (
     "Grey: real training windows. Left: the quantiles at 5, 25, 50, 75 and 95 % of all windows at each step; middle: "
     "single windows; right: how a value remembers those before it, at lags 1 to 10. The coloured lines of a model that "
@@ -53,6 +61,10 @@ def closer_look(entries: Sequence[Entry], scorer: Scorer) -> list[Section]:
         shown = [e for e in entries if e.shown is not None and not e.name.startswith("training")]
         panels = [Panel(e.name, e.kind, fans(e.name, real, e.shown, names)) for e in shown if e.shown is not None]
         sections.append(Section("In time", TIME_NOTE, panels))
+    if isinstance(scorer.data.codec, AudioCodec):
+        shown = [entry for entry in entries if entry.shown is not None and not entry.name.startswith("training")]
+        heard = [Panel(e.name, e.kind, _clips(scorer.data.codec, e.shown)) for e in shown if e.shown is not None]
+        sections.append(Section("To listen to", HEARD_NOTE, heard))
     if scorer.classifier is not None:
         sections.append(Section("Class by class", CLASSES_NOTE, [_classes(entries, scorer)]))
     return sections
@@ -86,6 +98,19 @@ def _pairs(name: str, records: Records, scorer: Scorer) -> Panel:
         data.test_records.take(pairs.held_out[worst]),
     ]
     return Panel(name, "family", _sheet(data.codec, rows[0].join(rows[1]).join(rows[2]), len(worst)))
+
+
+def _clips(codec: AudioCodec, records: Records) -> list[Clip]:
+    """The first recordings, each with its labels, spread over the classes there are."""
+    some = records.take(np.linspace(0, len(records) - 1, min(CLIPS, len(records))).astype(int))
+    clips = []
+    for i, wave in enumerate(some.values):
+        sound, picture = io.BytesIO(), io.BytesIO()
+        soundfile.write(sound, wave, codec.layout.rate, format="WAV", subtype="PCM_16")
+        to_picture(codec.sheet(wave[None], enlarged=ENLARGED // 4)).save(picture, format="PNG")
+        said = ", ".join(f"{name} {column[i]}" for name, column in some.labels.items() if name in codec.condition_names)
+        clips.append(Clip(said, sound.getvalue(), picture.getvalue()))
+    return clips
 
 
 def _sheet(codec: Codec, records: Records, columns: int) -> bytes:

@@ -17,8 +17,8 @@ from sansheng import builtin
 from sansheng.codecs.base import Records
 from sansheng.data import Data
 from sansheng.metrics import Score, score_features, score_usefulness
-from sansheng.metrics.bootstrap import Interval, share_interval, subsample_interval, subsample_spread
-from sansheng.metrics.classes import ClassDistance, class_distances, class_imbalance
+from sansheng.metrics.bootstrap import Interval, subsample_interval
+from sansheng.metrics.classes import ClassDistance, class_distances
 from sansheng.metrics.distances import frechet
 from sansheng.metrics.extrapolation import frechet_debiased
 from sansheng.metrics.health import lost_classes
@@ -37,6 +37,7 @@ from sansheng.score_kinds import (
     Extractor,
     compared_columns,
     label_of,
+    score_classes,
 )  # fmt: skip
 
 
@@ -110,19 +111,9 @@ class Scorer:
         """How the classes come, and whether those that were asked for came."""
         if self.classifier is None:
             return {}
-        network, n = self.classifier, len(records)
+        network = self.classifier
         real, found = (network.predict(r.values) for r in (self.data.train_records, records))
-
-        def imbalance(rows: np.ndarray) -> float:
-            return class_imbalance(real, rows, len(network.classes))
-
-        value = imbalance(found)
-        spread = float(subsample_spread(imbalance, found, generator=generator, rounds=20))
-        scores = {"class_imbalance": make_score(share_interval(value, n, spread), n, "lower", "share")}
-        if self.label in records.labels:
-            right = float((network.classes[found] == records.labels[self.label]).mean())
-            scores["named_right"] = make_score(share_interval(right, n), n, "higher", "share")
-        return scores
+        return score_classes(real, found, network.classes, records.labels.get(self.label), generator=generator)
 
     def classes(self, records: Records) -> list[tuple[str, ClassDistance]]:
         """Of each class its name, how often it comes and its Frechet distance; empty where there are no labels."""

@@ -11,15 +11,17 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 
 from sansheng import builtin
+from sansheng.codecs.audio import AudioCodec
 from sansheng.codecs.base import Records
 from sansheng.codecs.series import SeriesCodec
 from sansheng.codecs.series_file import CALENDAR
 from sansheng.codecs.table import TableCodec
 from sansheng.data import Data
 from sansheng.metrics import Score, score_series, score_table, score_text
-from sansheng.metrics.bootstrap import Interval, share_interval
+from sansheng.metrics.bootstrap import Interval, share_interval, subsample_spread
+from sansheng.metrics.classes import class_imbalance
 from sansheng.metrics.coverage import modes
-from sansheng.metrics.image import fit_classifier_features, fit_transform_features
+from sansheng.metrics.image import ImageFeatures, fit_classifier_features, fit_transform_features
 from sansheng.metrics.kernels import RandomKernels
 from sansheng.metrics.rows import identifies
 from sansheng.metrics.score import score as make_score
@@ -65,11 +67,42 @@ def _image_features(data: Data, seed: int) -> tuple[Extractor, Classifier | None
 
 
 def label_of(data: Data) -> str:
-    """The name of the first labels of a few classes, or nothing; what only says when a series begins is no class."""
+    """The name of the first labels of a few classes, those that are given before others; or nothing."""
+    return next(iter(labels_of(data)), "")
+
+
+def labels_of(data: Data) -> list[str]:
+    """All such names; what only says when a series begins is no class."""
     labels = {
         n: column for n, column in data.train_records.labels.items() if data.kind != "series" or n not in CALENDAR
     }
-    return next((name for name, column in labels.items() if 2 <= len(np.unique(column)) <= MOST_CLASSES), "")
+    names = [name for name, column in labels.items() if 2 <= len(np.unique(column)) <= MOST_CLASSES]
+    return sorted(names, key=lambda name: name not in data.condition)
+
+
+class Heard:
+    """What a network makes of the spectrograms of waves: features, and classes if it was trained on labels."""
+
+    def __init__(self, codec: AudioCodec, network: ImageFeatures) -> None:
+        self.codec, self.network, self.classes = codec, network, network.classes
+
+    def __call__(self, values: Any, /) -> np.ndarray:
+        return self.network(self.codec.pictures(values))
+
+    def predict(self, values: Any, /) -> np.ndarray:
+        """``(N,)``: places in `classes`."""
+        return self.network.predict(self.codec.pictures(values))
+
+
+def _audio_features(data: Data, seed: int) -> tuple[Extractor, Classifier | None]:
+    """As of pictures, of log-mel spectrograms of what is heard, whatever the representation."""
+    codec, label = data.codec, label_of(data)
+    assert isinstance(codec, AudioCodec)
+    pictures = codec.pictures(data.train_records.values)
+    if not label:
+        return Heard(codec, fit_transform_features(pictures, seed=seed)), None
+    heard = Heard(codec, fit_classifier_features(pictures, data.train_records.labels[label], seed=seed))
+    return heard, heard
 
 
 def _encoded_features(data: Data, seed: int) -> tuple[Extractor, None]:
@@ -130,6 +163,44 @@ def _series_scores(data: Data) -> Extra:
     return lambda records, generator: score_series(train, records.values, generator=generator, prices=prices)
 
 
+def _audio_scores(data: Data) -> Extra:
+    """How the labels come that are given beside the first, each told by a network of its own."""
+    given = [name for name in labels_of(data)[1:] if name in data.condition]
+    codec, train = data.codec, data.train_records
+    assert isinstance(codec, AudioCodec)
+    pictures = codec.pictures(train.values) if given else np.empty(0)
+    networks = {name: Heard(codec, fit_classifier_features(pictures, train.labels[name], seed=0)) for name in given}
+    real = {name: network.predict(train.values) for name, network in networks.items()}
+
+    def count(records: Records, generator: np.random.Generator) -> dict[str, Score]:
+        scores = {}
+        for name, network in networks.items():
+            of_one = score_classes(real[name], network.predict(records.values), network.classes,
+                                   records.labels.get(name), generator=generator)  # fmt: skip
+            scores |= {f"{key}:{name}": score for key, score in of_one.items()}
+        return scores
+
+    return count
+
+
+def score_classes(
+    real: np.ndarray, found: np.ndarray, classes: np.ndarray, asked: np.ndarray | None, *,
+    generator: np.random.Generator,
+) -> dict[str, Score]:  # fmt: skip
+    """How the predicted classes `found` come, and whether those that were asked for came, if any were."""
+    n = len(found)
+
+    def imbalance(rows: np.ndarray) -> float:
+        return class_imbalance(real, rows, len(classes))
+
+    spread = float(subsample_spread(imbalance, found, generator=generator, rounds=20))
+    scores = {"class_imbalance": make_score(share_interval(imbalance(found), n, spread), n, "lower", "share")}
+    if asked is not None:
+        right = float((classes[found] == asked).mean())
+        scores["named_right"] = make_score(share_interval(right, n), n, "higher", "share")
+    return scores
+
+
 def _mixture_scores(data: Data) -> Extra:
     """Modes and high quality, where the mixture is known (Lin et al. 2018)."""
     if data.source not in builtin.MIXTURES:
@@ -153,6 +224,7 @@ FEATURES: dict[str, Callable[[Data, int], tuple[Extractor, Classifier | None]]] 
     "text": _ngram_features,
     "array": _plain_features,
     "series": _series_features,
+    "audio": _audio_features,
 }
 EXTRAS: dict[str, Callable[[Data], Extra]] = {
     "image": _nothing,
@@ -160,5 +232,6 @@ EXTRAS: dict[str, Callable[[Data], Extra]] = {
     "text": _text_scores,
     "array": _mixture_scores,
     "series": _series_scores,
+    "audio": _audio_scores,
 }
 HEADLINES = {"text": "ngram_divergence"}

@@ -10,6 +10,7 @@ from PIL import Image
 
 from sansheng import codecs
 from sansheng.codecs import KINDS, Codec, Records
+from sansheng.codecs.audio_file import from_waves
 from sansheng.codecs.series_file import from_windows
 from sansheng.errors import DataError
 
@@ -18,6 +19,7 @@ EXAMPLES = {
     "table": Records(pd.DataFrame({"x": np.arange(60.0), "y": ["a", "b"] * 30})),
     "text": Records(["one", "two", "three"]),
     "array": Records(np.random.default_rng(0).normal(size=(9, 3))),
+    "audio": from_waves(np.random.default_rng(0).normal(size=(6, 4096)).cumsum(1), {"rate": "8000"}).records,
     "series": from_windows(np.random.default_rng(0).normal(size=(40, 12, 2)).cumsum(1)),
 }
 

@@ -54,7 +54,9 @@ Settings = Annotated[
 ]
 As = Annotated[
     str | None,
-    option("What the data is, if the guess is wrong: image, table, text, array or series.", "--as", metavar="KIND"),
+    option(
+        "What the data is, if the guess is wrong: image, table, text, array, series or audio.", "--as", metavar="KIND"
+    ),
 ]
 Types = Annotated[
     list[str] | None,
@@ -87,6 +89,17 @@ class HowRead:
     time: Annotated[str | None, option("Of series: the column of time, where it is not found.", metavar="COLUMN")] = (
         None
     )
+
+    rate: Annotated[int | None, option("Of recordings: samples a second; theirs unless told, at most 16000.")] = None
+    seconds: Annotated[float | None, option("Of recordings: how long each is; so that 99 % fit unless told.")] = None
+    mels: Annotated[int | None, option("Of recordings: bands of pitch, and as many hops a second; 64 unless told.")] = (
+        None
+    )
+    representation: Annotated[str | None, option("Of recordings: mel, or stft (complex, four times as large).")] = None
+    label_pattern: Annotated[
+        str | None,
+        option('Of recordings: what file names say, such as "{digit}_{speaker}_{take}".', metavar="PATTERN"),
+    ] = None
 
     def given(self) -> dict[str, str]:
         """What was said, by name."""

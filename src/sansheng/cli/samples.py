@@ -22,8 +22,8 @@ from sansheng.run import Run
 from sansheng.stream import can_stream, write_stream
 
 TEXT_SUFFIXES = (".csv", ".txt")
-OWN = re.compile(r"\d{5,}\.png|grid\.png|labels\.csv")
-"""Names of the files in a folder of images that we wrote."""
+OWN = re.compile(r"\d{5,}\.(png|wav)|grid\.png|labels\.csv")
+"""Names of the files in a folder of images or recordings that we wrote."""
 
 
 def read_for(trained: Run, data: str) -> Records:

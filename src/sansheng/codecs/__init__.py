@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from sansheng.codecs import archive, array, image, parquet, series, table, text, zipped
+from sansheng.codecs import archive, array, audio, audio_file, image, parquet, series, table, text, zipped
 from sansheng.codecs.base import Codec, Encoded, Reading, Records, Source
 from sansheng.errors import DataError, unknown
 
@@ -28,6 +28,7 @@ CodecClass = (
     | type[text.TextCodec]
     | type[array.ArrayCodec]
     | type[series.SeriesCodec]
+    | type[audio.AudioCodec]
 )
 
 
@@ -49,6 +50,7 @@ KINDS: dict[str, Kind] = {
     "table": Kind(_without_options(table.read), table.TableCodec),
     "text": Kind(_without_options(text.read), text.TextCodec),
     "array": Kind(_without_options(array.read), array.ArrayCodec),
+    "audio": Kind(audio.read, audio.AudioCodec, audio.OPTIONS),
     "series": Kind(series.read, series.SeriesCodec, series.OPTIONS),
 }
 SUFFIXES = {
@@ -59,12 +61,14 @@ SUFFIXES = {
 
 
 def guess(path: Path) -> str:
-    """The kind of an existing path: folders are images, arrays of rank 3 or 4 and Parquet files of pictures too.
+    """The kind of an existing path: a folder is of images or of recordings, by what it holds more of.
+
+    Arrays of rank 3 or 4 and Parquet files of pictures are images too.
 
     Raises DataError if none fits.
     """
     if path.is_dir():
-        return "image"
+        return "audio" if audio_file.mostly_sound(path) else "image"
     suffix = path.suffix.lower()
     if suffix == parquet.SUFFIX and path.stat().st_size and parquet.picture_column(path):
         return "image"
@@ -177,6 +181,7 @@ def _fitting_kinds(values: Any, alpha: bool, options: Mapping[str, str]) -> dict
             "array": array.from_arrays,
             "image": lambda images: image.from_arrays(images, alpha=alpha),
             "series": lambda windows: series.from_memory(windows, options),
+            "audio": lambda waves: audio.from_waves(waves, options),
         }
         return dict(sorted(both.items(), key=lambda item: item[0] != _kind_of_array(values)))
     return {}

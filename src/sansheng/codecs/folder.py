@@ -1,4 +1,4 @@
-"""A folder of pictures as people have them, at any depth.
+"""A folder of pictures or recordings as people have them, at any depth.
 
 The one constraint: nothing outside the folder is read, whatever its links say.
 """
@@ -11,9 +11,9 @@ from pathlib import Path
 from sansheng.codecs.shelf import HIDDEN, Listing, Shelf, arrange
 
 
-def shelf_of_folder(root: Path) -> Shelf:
-    """Every picture under `root`, sorted by path. Raises DataError if there is none."""
-    listing, links, home = Listing(), 0, root.resolve()
+def shelf_of_folder(root: Path, wanted: Listing | None = None) -> Shelf:
+    """Every picture under `root`, or what is `wanted`, sorted by path. Raises DataError if there is none."""
+    listing, links, home = wanted or Listing(), 0, root.resolve()
     for folder, names, files in os.walk(root):
         links += sum(os.path.islink(os.path.join(folder, name)) for name in names)
         names[:] = [name for name in names if not name.startswith(HIDDEN)]

@@ -7,35 +7,31 @@ from __future__ import annotations
 
 import hashlib
 import math
-import os
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageOps
 
 from sansheng.codecs import cache, rows
 from sansheng.codecs.base import Reading, Records, Source
+from sansheng.codecs.each import MAX_BROKEN, each
 from sansheng.codecs.label_file import to_labels
 from sansheng.codecs.pixels import MAX_SIDE, Rule, capped, counted, depth_of, fitted, narrowed, plain, widened
 from sansheng.codecs.shelf import Shelf
 from sansheng.errors import DataError
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")
-MAX_BROKEN = 0.2
-"""A larger share of broken files is an error: something is wrong with the set as a whole."""
 ORIENTATION = 0x0112
 """The EXIF tag; from 5 on, width and height change places."""
 CHUNK = 256
 """Pictures decoded at a time."""
 TO_RGB = {"P": "palette", "CMYK": "CMYK", "YCbCr": "YCbCr", "LAB": "Lab", "HSV": "HSV"}
 NO_ALPHA = "no image is transparent: no alpha kept"
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -74,7 +70,7 @@ def read_pictures(shelf: Shelf, reading: Reading) -> Source:
     Raises DataError if there are none, or more than 20 % are broken.
     """
     with _bombs_as_errors():
-        looks, broken = _each(lambda name: _look(shelf, name), shelf.names)
+        looks, broken = each(lambda name: _look(shelf, name), shelf.names, _reason)
         train = [looks[name] for name in shelf.splits["train"] if name in looks]
         size = capped(_commonest([look.size for look in train]))
         rule = _rule(list(looks.values()), reading.alpha)
@@ -104,21 +100,6 @@ def _bombs_as_errors() -> Iterator[None]:
         warnings.simplefilter("ignore")
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         yield
-
-
-def _each(read: Callable[[str], T], names: Sequence[str]) -> tuple[dict[str, T], dict[str, str]]:
-    """What `read` makes of each name, in order, and for the others what is wrong with them."""
-
-    def attempt(name: str) -> tuple[T, None] | tuple[None, str]:
-        try:
-            return read(name), None
-        except Exception as error:  # a decoder may raise anything on a broken file
-            return None, _reason(error)
-
-    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
-        results = dict(zip(names, pool.map(attempt, names), strict=True))
-    good = {name: value for name, (value, _) in results.items() if value is not None}
-    return good, {name: why for name, (_, why) in results.items() if why is not None}
 
 
 def _reason(error: Exception) -> str:
@@ -175,7 +156,7 @@ def _decode(
         made = _fill(shelf, names, np.empty(shape, np.uint8), rule, reading, train)
         return narrowed(made.images, made.channels), _facts(made)
     options = {"size": size, "alpha": rule.alpha, "white": [rule.deep, rule.light], "train": len(train & set(names))}
-    digests, _ = _each(lambda name: _digest(shelf, name), names)
+    digests, _ = each(lambda name: _digest(shelf, name), names, _reason)
     key = cache.key_of(list(digests.values()), options)
     found = cache.find(key)
     if found is None:
@@ -204,7 +185,8 @@ def _fill(
     made, modes = Decoded(out), set[str]()
     size = (out.shape[2], out.shape[1])
     for start in range(0, len(names), CHUNK):
-        good, bad = _each(lambda name: _load(shelf, name, size, rule, out.shape[3]), names[start : start + CHUNK])
+        some = names[start : start + CHUNK]
+        good, bad = each(lambda name: _load(shelf, name, size, rule, out.shape[3]), some, _reason)
         made.broken |= bad
         for name, (pixels, mode, clear) in good.items():
             out[len(made.names)] = pixels

@@ -1,4 +1,4 @@
-"""Where pictures lie, whatever holds them: their names, their bytes, their split and their labels.
+"""Where pictures or recordings lie, whatever holds them: their names, their bytes, their split and their labels.
 
 The one constraint: a shelf says where things are and decodes nothing; names are paths with ``/`` between, relative
 to the folder or archive.
@@ -46,18 +46,20 @@ class Shelf:
 
 @dataclass
 class Listing:
-    """Files found, sorted into pictures, label files and others."""
+    """Files found, sorted into those of the wanted suffixes (`pictures`, unless told), label files and others."""
 
     pictures: list[str] = field(default_factory=list)
     label_files: list[str] = field(default_factory=list)
     others: Counter[str] = field(default_factory=Counter)
+    suffixes: tuple[str, ...] = SUFFIXES
+    noun: str = "images"
 
     def add(self, name: str) -> None:
         """Sort a file in; hidden ones are passed over."""
         path = PurePosixPath(name)
         if any(part.startswith(HIDDEN) for part in path.parts):
             return
-        if path.suffix.lower() in SUFFIXES:
+        if path.suffix.lower() in self.suffixes:
             self.pictures.append(name)
         elif path.name.lower() == LABEL_FILE:
             self.label_files.append(name)
@@ -75,11 +77,12 @@ def arrange(where: str, listing: Listing, open: Callable[[str], File], notes: Se
     if not names:
         others = ", ".join(f"{n:,} {suffix}" for suffix, n in listing.others.most_common(5)) or "nothing"
         raise DataError(
-            f"{where}: no images; looked for {' '.join(SUFFIXES)} in it and its sub-folders, found {others}"
+            f"{where}: no {listing.noun}; looked for {' '.join(listing.suffixes)} in it and its sub-folders, found "
+            f"{others}"
         )
     parts = {name: PurePosixPath(name).parts for name in names}
     depth = _shared(list(parts.values()))
-    splits, said = _split(parts, depth)
+    splits, said = _split(parts, depth, listing.noun)
     names = [name for split in splits.values() for name in split]
     if listing.label_files:
         tables = [(name, read_label_file(where, name, open)) for name in sorted(listing.label_files)]
@@ -99,7 +102,7 @@ def _shared(parts: Sequence[tuple[str, ...]]) -> int:
     return depth
 
 
-def _split(parts: Mapping[str, tuple[str, ...]], depth: int) -> tuple[dict[str, list[str]], list[str]]:
+def _split(parts: Mapping[str, tuple[str, ...]], depth: int, noun: str) -> tuple[dict[str, list[str]], list[str]]:
     """The tree's own train and test split, if its only sub-folders are called so."""
     top = {name: path[depth] for name, path in parts.items()}
     named = {folder for folder in top.values() if folder in SPLIT_NAMES}
@@ -112,7 +115,7 @@ def _split(parts: Mapping[str, tuple[str, ...]], depth: int) -> tuple[dict[str, 
             splits[SPLIT_NAMES[folder]].append(name)
     left = sum(folder in LEFT_OUT_NAMES for folder in top.values())
     notes = ["sub-folders train and test kept as the split"]
-    return splits, notes + ([f"{left:,} images of the validation sub-folder left out"] if left else [])
+    return splits, notes + ([f"{left:,} {noun} of the validation sub-folder left out"] if left else [])
 
 
 def _sub_folders(names: Sequence[str], parts: Mapping[str, tuple[str, ...]], depth: int) -> pd.DataFrame:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from sansheng.report.page import (
     Chapter,
+    Clip,
     CostCurve,
     Curve,
     Distribution,
@@ -26,6 +27,7 @@ from sansheng.report.summary import RankedRow, Summary, Winner, ranked_table, su
 
 __all__ = [
     "Chapter",
+    "Clip",
     "CostCurve",
     "Curve",
     "Distribution",

@@ -5,7 +5,7 @@ The one constraint: a metric that is not listed here still gets a title, so that
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True)
@@ -248,6 +248,9 @@ REFERENCES = {
         "The training examples themselves, handed in as samples: perfect likeness and nothing new. "
         "Where this row is best, a model can score well by copying."
     ),
+    "representation": (
+        "The same held-out recordings, turned into what models see and back: no model can be expected to sound better."
+    ),
     "column": (
         "Training rows with each column shuffled on its own: every column right by itself, no relation between them. "
         "Where this row is good, the metric does not see relations."
@@ -266,7 +269,10 @@ METRICS["bound"] = METRICS["bits"]
 
 
 def explain(metric: str) -> Explanation:
-    """The explanation of a metric; for one that is not listed, a title made from its name and no text."""
+    """The explanation of a metric, ``of one label`` after a colon; of one not listed, a title made from its name."""
     if metric in METRICS:
         return METRICS[metric]
+    general, _, label = metric.partition(":")
+    if label and general in METRICS:
+        return replace(METRICS[general], title=f"{METRICS[general].title}: {label}")
     return Explanation(metric.replace("_", " ").strip().capitalize() or metric, "")

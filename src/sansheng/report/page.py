@@ -92,21 +92,32 @@ class Row:
 
 
 @dataclass(frozen=True)
+class Clip:
+    """A recording to listen to: the bytes of a WAV file, the PNG of its spectrogram, and what it is said to be."""
+
+    text: str
+    wav: bytes
+    picture: bytes
+
+
+@dataclass(frozen=True)
 class Panel:
-    """Samples to look at: the bytes of one PNG, lines of text, or a table (columns, rows)."""
+    """Samples to look at: the bytes of one PNG, lines of text, a table (columns, rows), or recordings."""
 
     name: str
     kind: RowKind
-    content: bytes | Sequence[str] | Table
+    content: bytes | Sequence[str] | Table | Sequence[Clip]
 
     def __post_init__(self) -> None:
         if isinstance(self.content, bytes) and not self.content.startswith(PNG_SIGNATURE):
             raise ValueError(f"the picture of panel {self.name!r} is not a PNG; save it with format='PNG'")
 
     @property
-    def form(self) -> Literal["image", "table", "lines"]:
+    def form(self) -> Literal["image", "table", "lines", "clips"]:
         if isinstance(self.content, bytes):
             return "image"
+        if self.content and all(isinstance(one, Clip) for one in self.content):
+            return "clips"
         return "table" if isinstance(self.content, tuple) and len(self.content) == 2 and _nested(self) else "lines"
 
 

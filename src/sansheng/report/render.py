@@ -188,7 +188,7 @@ def _chapter(chapter: Chapter, looks: Mapping[str, Mark]) -> dict[str, Any]:
 
 def _panels(panels: Sequence[Panel]) -> dict[str, list[dict[str, Any]]]:
     """Panels by form, real data first within each."""
-    groups: dict[str, list[dict[str, Any]]] = {"image": [], "lines": [], "table": []}
+    groups: dict[str, list[dict[str, Any]]] = {"image": [], "lines": [], "table": [], "clips": []}
     for panel in sorted(panels, key=lambda panel: panel.kind != "reference"):
         groups[panel.form].append(_panel(panel))
     return groups
@@ -204,8 +204,14 @@ def _panel(panel: Panel) -> dict[str, Any]:
     content: Any = panel.content
     if panel.form == "image":
         width, height = struct.unpack(">II", content[16:24])
-        source = f"data:image/png;base64,{base64.b64encode(content).decode()}"
+        source = _inline("image/png", content)
         return {"name": panel.name, "kind": panel.kind, "source": source, "width": width, "height": height}
+    if panel.form == "clips":
+        clips = [
+            {"text": c.text, "sound": _inline("audio/wav", c.wav), "picture": _inline("image/png", c.picture)}
+            for c in content
+        ]
+        return {"name": panel.name, "kind": panel.kind, "clips": clips}
     if panel.form == "lines":
         lines = [str(line) for line in content]
         longest = max(map(len, lines), default=0)
@@ -214,6 +220,10 @@ def _panel(panel: Panel) -> dict[str, Any]:
     cells = [[_value(value) for value in row] for row in rows]
     numeric = [all(_is_number(row[i]) for row in rows if i < len(row)) for i in range(len(columns))]
     return {"name": panel.name, "kind": panel.kind, "columns": columns, "rows": cells, "numeric": numeric}
+
+
+def _inline(kind: str, content: bytes) -> str:
+    return f"data:{kind};base64,{base64.b64encode(content).decode()}"
 
 
 def _value(value: Any) -> str | None:
