@@ -66,15 +66,15 @@ def fill_lines(run: Run, lines: Sequence[str], *, gap: str = GAP, how: Drawing =
     codec = run.codec
     if not isinstance(codec, TextCodec):
         raise ValueError("gaps in lines are for models of text")
-    if gap in codec.alphabet:
+    if len(gap) != 1 or gap in codec.alphabet:
         raise ValueError(f"{gap!r} is a character of the data: choose another --gap")
     at = torch.zeros(len(lines), codec.length, dtype=torch.bool)
     for row, line in enumerate(lines):
-        places = [i for i, character in enumerate(line[: codec.length]) if character == gap]
+        places = [place for place in codec.tokens.places(line, gap) if place < codec.length]
         at[row, places] = True
-        if line.endswith(gap):
-            at[row, len(line) :] = True
-    records = Records([line.replace(gap, codec.alphabet[0]) for line in lines])
+        if places and line.endswith(gap):
+            at[row, places[-1] :] = True
+    records = Records([line.replace(gap, codec.alphabet[:1] or "a") for line in lines], {}, {"unit": codec.unit})
     known = ~at[:, None].expand(-1, codec.space.channels, -1)
     return fill_cells(run, records, known, how)
 

@@ -4,11 +4,12 @@ import json
 import time
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
 from sansheng.codecs import text
-from sansheng.codecs.base import Records
+from sansheng.codecs.base import Reading, Records
 from sansheng.codecs.text import REPLACEMENT, TextCodec
 from sansheng.errors import DataError
 
@@ -114,8 +115,8 @@ def test_what_is_written_is_read_again(tmp_path):
     (path,) = codec.write(Records(LINES), tmp_path / "deep" / "out.txt")
     assert text.read(path).records.values == list(dict.fromkeys(LINES))
     assert codec.present(Records(LINES)) == LINES
-    for name in ("out.csv", "out"):
-        with pytest.raises(ValueError, match=r"Valid: \.txt"):
+    for name in ("out.md", "out"):
+        with pytest.raises(ValueError, match=r"Valid: \.csv, \.jsonl, \.txt"):
             codec.write(Records(LINES), tmp_path / name)
     preview = codec.preview(Records(LINES * 20), tmp_path / "step")
     assert preview.read_text(encoding="utf-8").splitlines() == (LINES * 20)[:40]
@@ -129,3 +130,76 @@ def test_thirty_thousand_lines_take_under_a_second():
     x = codec.encode(Records(lines)).x
     assert time.process_time() - start < 1
     assert codec.decode(x).values == lines
+
+
+# -- long texts, tables of texts, other symbols -----------------------------------------------------------------
+
+PLAY = "\n\n".join(f"SPEAKER {i % 7}:\nThese are the words of line {i}, said aloud." for i in range(200))
+
+
+def test_a_long_text_is_split_before_it_is_cut(tmp_path):
+    path = tmp_path / "play.txt"
+    path.write_text(PLAY)
+    source = text.read(path, Reading(options={"window": "64"}))
+    train, test = source.records.values, source.test.values
+    assert {len(window) for window in train + test} == {64}
+    cut = len(PLAY) - round(0.1 * len(PLAY))
+    assert train[0] == PLAY[:64]
+    assert train[1] == PLAY[16:80]
+    assert test[0] == PLAY[cut : cut + 64]
+    assert all(window in PLAY[:cut] for window in train)
+    assert "".join(test) == PLAY[cut : cut + 64 * len(test)]
+    codec = TextCodec.fit(source.records)
+    assert codec.length == 64
+    assert decoded(codec, test) == [w.translate({ord(c): None for c in set(w) - set(codec.alphabet)}) for w in test]
+
+
+def test_the_unit_is_found_and_can_be_said(tmp_path):
+    path = tmp_path / "play.txt"
+    path.write_text(PLAY)
+    assert text.read(path).records.about["unit"] == "windows"
+    assert text.read(path, Reading(options={"unit": "lines"})).records.values[0] == "SPEAKER 0:"
+    (tmp_path / "short.txt").write_text("a" * 100)
+    with pytest.raises(DataError, match="no room for windows"):
+        text.read(tmp_path / "short.txt", Reading(options={"unit": "windows"}))
+    with pytest.raises(ValueError, match="Did you mean 'lines'"):
+        text.read(path, Reading(options={"unit": "line"}))
+
+
+def test_texts_in_a_column_come_with_labels(tmp_path):
+    frame = pd.DataFrame({"tone": ["good", "bad", "good"], "said": ["so fine", "not\nfine", "so fine"], "n": [1, 2, 1]})
+    frame.to_csv(tmp_path / "a.csv", index=False)
+    frame.to_json(tmp_path / "a.jsonl", orient="records", lines=True)
+    for name in ("a.csv", "a.jsonl"):
+        source = text.read(tmp_path / name)
+        assert source.records.values == ["so fine", "not fine"]
+        assert source.records.labels["tone"].tolist() == ["good", "bad"]
+        assert "1 rows without text or repeated left out" in source.notes[0]
+    assert text.read(tmp_path / "a.csv", Reading(options={"column": "tone"})).records.values[0] == "good"
+    with pytest.raises(ValueError, match="column of text"):
+        text.read(tmp_path / "a.csv", Reading(options={"column": "n"}))
+
+
+@pytest.mark.parametrize("kind", ["characters", "bytes", "bpe"])
+def test_any_symbols_survive_the_round_trip(kind):
+    lines = ["春眠不觉晓", "处处闻啼鸟", "naïve café", "plain"] * 3
+    codec = TextCodec.fit(Records(lines, {}, {"unit": "lines", "tokens": kind}))
+    assert codec.tokens.kind == kind
+    assert decoded(codec, lines) == lines
+    again = TextCodec.from_json(json.loads(json.dumps(codec.to_json())), codec.arrays())
+    assert torch.equal(again.encode(Records(lines)).x, codec.encode(Records(lines)).x)
+
+
+def test_a_script_of_many_characters_becomes_bytes():
+    rng = np.random.default_rng(0)
+    lines = ["".join(map(chr, rng.integers(0x4E00, 0x5E00, 12))) for _ in range(300)]
+    assert TextCodec.fit(Records(lines)).tokens.kind == "bytes"
+
+
+def test_large_sets_are_turned_to_vectors_when_asked_for():
+    lines = ["".join(row) for row in np.random.default_rng(0).choice(list("abcdefghijklmnop"), (12_000, 100))]
+    codec = TextCodec.fit(Records(lines))
+    encoded = codec.encode(Records(lines))
+    few = encoded.rows(torch.tensor([3, 5]))
+    assert codec.decode(few.x).values == [lines[3], lines[5]]
+    assert len(encoded) == len(lines)

@@ -82,7 +82,15 @@ Rules = Annotated[
 class HowRead:
     """How data of some kinds are to be read; None where nothing was said."""
 
-    window: Annotated[int | None, option("Of series: how many rows are one example; 24 unless told.")] = None
+    window: Annotated[
+        int | None,
+        option("Rows of a series, or characters of a long text, that are one example; 24 or 256 unless told."),
+    ] = None
+    unit: Annotated[str | None, option("Of text: lines, or windows of one long text; found unless told.")] = None
+    tokens: Annotated[str | None, option("Of text: characters, bytes or bpe (pieces of words); found unless told.")] = (
+        None
+    )
+    column: Annotated[str | None, option("Of text in a table: its column; the longest texts unless told.")] = None
     entity: Annotated[
         str | None, option("Of series: the column that says whose row it is, such as patient.", metavar="COLUMN")
     ] = None

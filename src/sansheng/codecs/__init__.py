@@ -48,14 +48,14 @@ def _without_options(read: Callable[[Path], Source]) -> Callable[[Path, Reading]
 KINDS: dict[str, Kind] = {
     "image": Kind(image.read, image.ImageCodec),
     "table": Kind(_without_options(table.read), table.TableCodec),
-    "text": Kind(_without_options(text.read), text.TextCodec),
+    "text": Kind(text.read, text.TextCodec, text.OPTIONS),
     "array": Kind(_without_options(array.read), array.ArrayCodec),
     "audio": Kind(audio.read, audio.AudioCodec, audio.OPTIONS),
     "series": Kind(series.read, series.SeriesCodec, series.OPTIONS),
 }
 SUFFIXES = {
     **dict.fromkeys(table.READABLE, "table"),
-    **dict.fromkeys(text.WRITTEN, "text"),
+    **dict.fromkeys((".txt", ".jsonl", ".ndjson"), "text"),
     zipped.SUFFIX: "image",
 }
 
@@ -173,9 +173,10 @@ def _kind_of_array(values: np.ndarray) -> str:
 def _fitting_kinds(values: Any, alpha: bool, options: Mapping[str, str]) -> dict[str, Callable[[Any], Source]]:
     """The kinds a value in memory can be, the likeliest first."""
     if isinstance(values, pd.DataFrame):
-        return {"table": table.from_frame, "series": lambda frame: series.from_memory(frame, options)}
+        as_text = lambda frame: text.from_frame(frame, options, "the DataFrame")  # noqa: E731
+        return {"table": table.from_frame, "text": as_text, "series": lambda frame: series.from_memory(frame, options)}
     if isinstance(values, list):
-        return {"text": lambda lines: Source(Records(lines))}
+        return {"text": lambda lines: text.from_lines(lines, options)}
     if isinstance(values, np.ndarray):
         both: dict[str, Callable[[Any], Source]] = {
             "array": array.from_arrays,

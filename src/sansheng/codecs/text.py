@@ -1,103 +1,100 @@
-"""Lines of text, character by character: one symbol at each of L positions, level 0 the end of the line.
+"""Text, symbol by symbol: one of a vocabulary at each of L positions, level 0 the end of the text.
 
-The one constraint: a line is what stands before its first end mark, so no line is longer than L.
+The one constraint: a text is what stands before its first end mark, so none is longer than L symbols.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, final
 
 import numpy as np
+import pandas as pd
 import torch
 from torch import Tensor
 
-from sansheng.codecs.base import Encoded, Records, Source
+from sansheng.codecs.base import Deferred, Encoded, Records
 from sansheng.codecs.labels import Conditions, summarise
+from sansheng.codecs.text_file import OPTIONS, from_frame, from_lines, read
+from sansheng.codecs.tokens import END, REPLACEMENT, Tokens, fit_tokens, tokens_from_json
 from sansheng.errors import DataError, unknown
 from sansheng.space import Category, Space
 
-END = 0
-"""The level that ends a line, and fills what is left of it."""
+__all__ = ["OPTIONS", "REPLACEMENT", "TextCodec", "from_frame", "from_lines", "read"]
+
 MAX_LENGTH = 128
+"""Symbols of a line, at most; windows are as long as a person says."""
 LENGTH_MULTIPLE = 4
-MAX_ALPHABET = 256
-REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
+HELD_AT_ONCE = 2**26
+"""Bytes: larger data are kept as levels, and turned to one-hot vectors when they are asked for."""
 PREVIEW_LINES = 40
-WRITTEN = (".txt",)
-
-
-def read(path: Path) -> Source:
-    """Read a UTF-8 text file (with or without a byte order mark), one example a line; empty and repeated lines
-    are left out.
-
-    Raises DataError for a file that is missing, holds no lines, or is not UTF-8 text (naming the line).
-    """
-    if not path.is_file():
-        raise DataError(f"{path}: no such file")
-    text = _decoded(path, path.read_bytes()).replace("\r\n", "\n").replace("\r", "\n")
-    every = text.removesuffix("\n").split("\n")
-    lines = [line for line in every if line]
-    if not lines:
-        raise DataError(f"{path}: no lines of text in it")
-    notes = []
-    if len(lines) < len(every):
-        notes.append(f"{len(every) - len(lines):,} empty lines dropped")
-    unique = list(dict.fromkeys(lines))
-    if len(unique) < len(lines):
-        notes.append(
-            f"{len(lines) - len(unique):,} lines repeat an earlier one (left out, or held-out lines would leak)"
-        )
-    return Source(Records(unique), None, notes)
+PREVIEW_WINDOWS = 4
+BETWEEN = "%"
+"""A line of its own between windows in a text file, as between fortunes."""
+WRITTEN = (".txt", ".csv", ".jsonl")
 
 
 @final
 class TextCodec:
-    """Lines over an alphabet, one-hot at L positions."""
+    """Lines or windows over a vocabulary, one-hot at L positions."""
 
     kind = "text"
 
-    def __init__(self, alphabet: str, length: int, conditions: Conditions, description: list[tuple[str, str]]) -> None:
-        """alphabet: the characters of levels 1, 2, …, sorted. length: positions L, the end mark's included."""
-        self.alphabet = alphabet
-        self.length = length
+    def __init__(
+        self, tokens: Tokens, length: int, conditions: Conditions, description: list[tuple[str, str]], *,
+        unit: str = "lines",
+    ) -> None:  # fmt: skip
+        """length: positions L, with the end mark's where texts are lines. unit: lines, or windows of a long text."""
+        self.tokens, self.length, self.unit = tokens, length, unit
         self.conditions = conditions
         self.description = description
-        self.space = Space((Category(1 + len(alphabet)),), (length,))
+        self.space = Space((Category(1 + tokens.size),), (length,))
         self.condition_space = conditions.space
         self.condition_names = conditions.names
-        self._codes = np.array([END, *map(ord, alphabet)], dtype=np.uint32)
+
+    @property
+    def alphabet(self) -> str:
+        """The characters of levels 1, 2, …, sorted; empty where symbols are no characters."""
+        return self.tokens.alphabet
 
     @classmethod
     def fit(cls, records: Records, *, condition: tuple[str, ...] = ()) -> TextCodec:
-        """Settle alphabet and length, and the levels of `condition`, from the training records."""
-        lines = _checked(records.values)
+        """Settle vocabulary and length, and the levels of `condition`, from the training records."""
+        unit = records.about.get("unit", "lines")
+        lines = _checked(records.values, unit)
         if not lines:
             raise DataError("there are no lines of text to learn from")
-        lengths = np.fromiter(map(len, lines), dtype=np.int64, count=len(lines))
-        length = min(MAX_LENGTH, LENGTH_MULTIPLE * -(-(int(lengths.max()) + 1) // LENGTH_MULTIPLE))
-        characters, rare, replaced = _alphabet(_code_points(lines, length - 1))
-        n = f"{len(lines):,} line{'s' * (len(lines) != 1)} of text"
+        tokens = fit_tokens(lines, records.about.get("tokens"))
+        lengths, end = tokens.lengths(lines), int(unit == "lines")
+        longest = int(lengths.max()) + end
+        most = MAX_LENGTH if unit == "lines" else longest + LENGTH_MULTIPLE
+        length = min(most, LENGTH_MULTIPLE * -(-longest // LENGTH_MULTIPLE))
+        n = f"{len(lines):,} {unit.removesuffix('s')}{'s' * (len(lines) != 1)} of text"
+        symbols = tokens.kind if tokens.kind != "bpe" else "pieces"
         description = [
-            ("data", f"{n}, {lengths.min():,} to {lengths.max():,} characters, {length} positions"),
-            ("alphabet", f"{len(characters):,} characters: {characters[:80]!r}"),
+            ("data", f"{n}, {lengths.min():,} to {lengths.max():,} {symbols}, {length} positions"),
+            *tokens.describe(),
         ]
-        cut = int((lengths >= length).sum())
+        cut = int((lengths > length - end).sum())
         if cut:
-            description.append(("cut", f"{cut:,} lines longer than {length - 1} characters are cut"))
-        if rare:
-            description.append(("replaced", f"{rare:,} rare characters ({replaced:,} times) become {REPLACEMENT!r}"))
+            description.append(("cut", f"{cut:,} lines longer than {length - end} {symbols} are cut"))
         conditions = Conditions.fit(records.labels, condition)
-        return cls(characters, length, conditions, description + summarise(records.labels))
+        return cls(tokens, length, conditions, description + summarise(records.labels), unit=unit)
 
     def encode(self, records: Records) -> Encoded:
-        """One-hot ``(N, V, L)``. A character that is not in the alphabet becomes the replacement character if that
-        is, and is left out otherwise; a line over L − 1 characters is cut.
-        """
-        levels = torch.from_numpy(self._levels(_checked(records.values)))
-        x = torch.zeros(len(levels), *self.space.shape)
-        x.scatter_(1, levels[:, None], 1.0)
+        """One-hot ``(N, V, L)``. What the vocabulary lacks is replaced or left out; what is too long is cut."""
+        lines, end = _checked(records.values, self.unit), int(self.unit == "lines")
+        levels = np.pad(self.tokens.levels(lines, self.length - end), ((0, 0), (0, end)), constant_values=END)
+        small = torch.from_numpy(levels.astype(np.int16))
+
+        def one_hot(index: np.ndarray) -> Tensor:
+            some = small[torch.from_numpy(index)].long()
+            return torch.zeros(len(some), *self.space.shape).scatter_(1, some[:, None], 1.0)
+
+        large = 4 * len(small) * self.space.size * self.space.channels > HELD_AT_ONCE
+        x = Deferred(len(small), one_hot) if large else one_hot(np.arange(len(small)))
         return Encoded(x, self.conditions.encode(records.labels))
 
     def encode_condition(self, given: Mapping[str, Any], n: int) -> Tensor:
@@ -105,24 +102,38 @@ class TextCodec:
 
     def decode(self, x: Tensor, condition: Tensor | None = None) -> Records:
         self.space.check(x)
-        levels = x.detach().argmax(1).cpu().numpy()
-        over = np.logical_or.accumulate(levels == END, axis=1)
-        codes = np.where(over, np.uint32(END), self._codes[levels])
-        lines = np.ascontiguousarray(codes).view(f"<U{self.length}")[:, 0].tolist()
-        return Records(lines, self.conditions.decode(condition))
+        lines = self.tokens.lines(x.detach().argmax(1).cpu().numpy())
+        return Records(lines, self.conditions.decode(condition), {"unit": self.unit})
 
     def present(self, records: Records) -> list[str]:
         return list(records.values)
 
     def write(self, records: Records, path: Path) -> list[Path]:
-        """A .txt file, UTF-8, one example a line."""
-        if path.suffix.lower() not in WRITTEN:
+        """A .txt file, UTF-8, one line each, or windows with a line ``%`` between; .csv or .jsonl with labels."""
+        suffix = path.suffix.lower()
+        if suffix not in WRITTEN:
             raise unknown("suffix for text", path.suffix or "(none)", WRITTEN)
-        return [_write_lines(path, records.values)]
+        if suffix == ".txt":
+            return [self._write_text(path, records.values)]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        columns = {"text": list(records.values), **{name: c.tolist() for name, c in records.labels.items()}}
+        if suffix == ".csv":
+            pd.DataFrame(columns).to_csv(path, index=False)
+        else:
+            rows = (dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True))
+            path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
+        return [path]
 
     def preview(self, records: Records, path: Path) -> Path:
-        """The first 40 lines, as a .txt file."""
-        return _write_lines(path.with_name(path.name + ".txt"), records.values[:PREVIEW_LINES])
+        """The first 40 lines, or 4 windows, as a .txt file."""
+        few = PREVIEW_LINES if self.unit == "lines" else PREVIEW_WINDOWS
+        return self._write_text(path.with_name(path.name + ".txt"), records.values[:few])
+
+    def _write_text(self, path: Path, texts: Sequence[str]) -> Path:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        between = "\n" if self.unit == "lines" else f"\n{BETWEEN}\n"
+        path.write_text(between.join(texts) + "\n" * bool(len(texts)), encoding="utf-8", newline="\n")
+        return path
 
     def describe(self) -> list[tuple[str, str]]:
         given = [("condition", ", ".join(self.condition_names))] if self.condition_names else []
@@ -131,7 +142,8 @@ class TextCodec:
     def to_json(self) -> dict[str, Any]:
         return {
             "kind": self.kind,
-            "alphabet": self.alphabet,
+            **self.tokens.to_json(),
+            "unit": self.unit,
             "length": self.length,
             "conditions": self.conditions.to_json(),
             "description": [list(line) for line in self.description],
@@ -144,66 +156,15 @@ class TextCodec:
     def from_json(cls, data: dict[str, Any], arrays: dict[str, np.ndarray]) -> TextCodec:
         """Restore what `to_json` and `arrays` saved."""
         description = [(name, text) for name, text in data["description"]]
-        return cls(data["alphabet"], data["length"], Conditions.from_json(data["conditions"]), description)
-
-    def _levels(self, lines: Sequence[str]) -> np.ndarray:
-        """Levels ``(N, L)`` int64 of lines, filled up with end marks."""
-        levels, strange = self._look_up(lines)
-        if REPLACEMENT in self.alphabet:
-            levels[strange] = 1 + self.alphabet.index(REPLACEMENT)
-        elif strange.any():
-            known, rows = set(self.alphabet), np.flatnonzero(strange.any(1)).tolist()
-            kept = ["".join(filter(known.__contains__, lines[row])) for row in rows]
-            levels[rows], _ = self._look_up(kept)
-        return np.pad(levels, ((0, 0), (0, 1)), constant_values=END)
-
-    def _look_up(self, lines: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-        """Levels ``(N, L − 1)`` of the characters of lines, and which of them have none."""
-        codes = _code_points(lines, self.length - 1)
-        levels = np.searchsorted(self._codes, codes).clip(max=len(self._codes) - 1)
-        return levels, self._codes[levels] != codes
+        tokens, conditions = tokens_from_json(data), Conditions.from_json(data["conditions"])
+        return cls(tokens, data["length"], conditions, description, unit=data["unit"])
 
 
-def _decoded(path: Path, data: bytes) -> str:
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise DataError(
-            f"{path}, line {line}: not UTF-8 text (byte 0x{data[error.start]:02x}); save it as UTF-8"
-        ) from error
-    if "\0" in text:
-        line = text.count("\n", 0, text.index("\0")) + 1
-        raise DataError(f"{path}, line {line}: holds a NUL character; is it a text file?")
-    return text
-
-
-def _checked(lines: Any) -> list[str]:
-    """Lines as a list of strings without line ends or NUL; raises DataError naming the first that is not."""
+def _checked(lines: Any, unit: str) -> list[str]:
+    """A list of strings without NUL, and without line ends if they are lines; raises DataError naming the first."""
     for row, line in enumerate(lines):
         if not isinstance(line, str):
             raise DataError(f"text records are strings; record {row} is of type {type(line).__name__}")
-        if "\n" in line or "\0" in line:
+        if ("\n" in line and unit == "lines") or "\0" in line:
             raise DataError(f"record {row} holds a line end or NUL character: one line is one example")
     return list(lines)
-
-
-def _code_points(lines: Sequence[str], width: int) -> np.ndarray:
-    """Code points ``(N, width)`` uint32 of lines cut to `width` characters, filled up with 0."""
-    fixed = np.array(lines, dtype=f"<U{width}")
-    return fixed.view(np.uint32).reshape(len(lines), width)
-
-
-def _alphabet(codes: np.ndarray) -> tuple[str, int, int]:
-    """The characters worth a level, sorted; how many are not, and how often those occur."""
-    values, counts = np.unique(codes[codes != END], return_counts=True)
-    order = np.argsort(-counts, kind="stable")
-    kept, rest = values[order[:MAX_ALPHABET]], order[MAX_ALPHABET:]
-    characters = set(map(chr, kept.tolist())) | ({REPLACEMENT} if len(rest) else set())
-    return "".join(sorted(characters)), len(rest), int(counts[rest].sum())
-
-
-def _write_lines(path: Path, lines: Sequence[str]) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8", newline="\n")
-    return path

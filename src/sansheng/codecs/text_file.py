@@ -1,0 +1,173 @@
+"""Text as people have it: one example a line, one long text, or a table with a column of text.
+
+The one constraint: a long text is split before it is cut into windows, so that no held-out character stands in a
+training window.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from sansheng.codecs import table_file
+from sansheng.codecs.base import Reading, Records, Source
+from sansheng.codecs.label_file import label_columns, to_labels
+from sansheng.codecs.table_file import series_of
+from sansheng.codecs.tokens import TOKENS
+from sansheng.errors import DataError, unknown
+
+OPTIONS = ("unit", "window", "tokens", "column")
+UNITS = ("lines", "windows")
+JSON_LINES = (".jsonl", ".ndjson")
+PLAIN = (".csv", ".tsv", ".tab")
+"""Suffixes of tables that may be lines of text as well, where no column of text is found in them."""
+WINDOW = 256
+HELD_OUT = 0.1
+EACH = 4
+"""How many training windows every character of a long text stands in, at other places."""
+LONG = 128
+"""Characters: lines over this are too long to be one example each."""
+OF_PROSE = 0.02
+"""With this share of lines empty or too long, a file is one long text."""
+MOST_BYTES = 2**30
+
+
+def read(path: Path, reading: Reading | None = None) -> Source:
+    """Read text from a UTF-8 file (with or without a byte order mark), or from a column of a table or of JSON lines.
+
+    Options: ``unit``, lines or windows (of one long text; found: where 2 % of lines are empty or over 128 characters);
+    ``window``, characters, 256; ``tokens``, see `fit_tokens`; ``column``, that of the text. Repeated lines are left
+    out. Raises DataError for what is missing, empty or no text, naming the line.
+    """
+    options = dict((reading or Reading()).options)
+    if not path.is_file():
+        raise DataError(f"{path}: no such file")
+    if path.suffix.lower() in (*table_file.READABLE, *JSON_LINES):
+        try:
+            return from_frame(_table(path), options, str(path))
+        except DataError:
+            if path.suffix.lower() not in PLAIN or "column" in options:
+                raise
+    text = _decoded(path, path.read_bytes()).replace("\r\n", "\n").replace("\r", "\n")
+    unit = _choose("unit", options, UNITS) or _unit_of(text)
+    if "window" in options and "unit" not in options:
+        unit = "windows"
+    if unit == "windows":
+        return from_long(text, options)
+    if "window" in options:
+        raise ValueError("--window is for one long text, and this is read as lines (--unit lines)")
+    every = text.removesuffix("\n").split("\n")
+    source = from_lines([line for line in every if line], options, str(path))
+    dropped = len(every) - sum(map(bool, every))
+    return Source(source.records, None, [*([f"{dropped:,} empty lines dropped"] if dropped else []), *source.notes])
+
+
+def from_lines(lines: Sequence[str], options: Mapping[str, str], where: str = "text in memory") -> Source:
+    """One example a line, repeated ones left out. Raises DataError if there are none."""
+    if not lines:
+        raise DataError(f"{where}: no lines of text in it")
+    unique, notes = list(dict.fromkeys(lines)), []
+    if len(unique) < len(lines):
+        left = len(lines) - len(unique)
+        notes.append(f"{left:,} lines repeat an earlier one (left out, or held-out lines would leak)")
+    return Source(Records(unique, {}, _about("lines", options)), None, notes)
+
+
+def from_long(text: str, options: Mapping[str, str]) -> Source:
+    """Windows of one long text: the last tenth held out, without overlap; each training character in four of them."""
+    size = _whole("window", options.get("window", str(WINDOW)))
+    cut = len(text) - max(size, round(HELD_OUT * len(text)))
+    if cut < size:
+        raise DataError(
+            f"a text of {len(text):,} characters has no room for windows of {size}; give a smaller --window"
+        )
+    train, test = _windows(text[:cut], size, max(1, size // EACH)), _windows(text[cut:], size, size)
+    notes = [
+        f"one long text of {len(text):,} characters, in windows of {size} (--unit lines reads its lines instead); the "
+        f"last {len(text) - cut:,} are held out; training windows overlap"
+    ]
+    about = _about("windows", options) | {"window": size}
+    return Source(Records(train, {}, about), Records(test, {}, about), notes)
+
+
+def from_frame(frame: pd.DataFrame, options: Mapping[str, str], where: str = "the table") -> Source:
+    """A column of text, one example a row, the other columns its labels; the longest texts unless one is named."""
+    texts = {str(c): series_of(frame, str(c)) for c in frame.columns if _is_text(series_of(frame, str(c)))}
+    name = options.get("column") or max(texts, key=lambda c: texts[c].str.len().mean(), default=None)
+    if name is None or name not in texts:
+        raise unknown("column of text", str(name), texts) if name else DataError(f"{where}: no column of text in it")
+    kept = texts[name].notna() & (texts[name] != "") & ~frame.duplicated()
+    lines = [" ".join(str(text).replace("\0", "").split("\n")) for text in texts[name][kept]]
+    if not lines:
+        raise DataError(f"{where}: column {name!r} holds no text")
+    rest, notes = label_columns(frame.drop(columns=name).loc[kept.to_numpy()])
+    left = len(frame) - len(lines)
+    said = f"text from the column {name!r}" + (f"; {left:,} rows without text or repeated left out" if left else "")
+    return Source(Records(lines, to_labels(rest), _about("lines", options)), None, [said, *notes])
+
+
+def _about(unit: str, options: Mapping[str, str]) -> dict[str, str | int | None]:
+    return {"unit": unit, "tokens": _choose("tokens", options, TOKENS)}
+
+
+def _choose(name: str, options: Mapping[str, str], valid: Sequence[str]) -> str | None:
+    given = options.get(name)
+    if given is not None and given not in valid:
+        raise unknown(name, given, valid)
+    return given
+
+
+def _whole(name: str, text: str) -> int:
+    if not text.isdigit() or not 8 <= int(text) <= 4096:
+        raise ValueError(f"--{name} is a number of characters from 8 to 4096, not {text!r}")
+    return int(text)
+
+
+def _unit_of(text: str) -> str:
+    lines = text.removesuffix("\n").split("\n")
+    odd = sum(not line or len(line) > LONG for line in lines)
+    return "windows" if odd > OF_PROSE * len(lines) and len(text) > 4 * WINDOW else "lines"
+
+
+def _windows(text: str, size: int, stride: int) -> list[str]:
+    return [text[start : start + size] for start in range(0, len(text) - size + 1, stride)]
+
+
+def _table(path: Path) -> pd.DataFrame:
+    if path.suffix.lower() not in JSON_LINES:
+        return table_file.read(path).records.values
+    if path.stat().st_size > MOST_BYTES:
+        raise DataError(f"{path}: more than {MOST_BYTES:,} bytes")
+    rows = []
+    for number, line in enumerate(_decoded(path, path.read_bytes()).splitlines(), 1):
+        try:
+            row = json.loads(line) if line.strip() else None
+        except json.JSONDecodeError as error:
+            raise DataError(f"{path}, line {number}: not JSON ({error.msg})") from None
+        if isinstance(row, str | dict):
+            rows.append({"text": row} if isinstance(row, str) else row)
+        elif row is not None:
+            raise DataError(f"{path}, line {number}: an object or a string is expected")
+    return pd.DataFrame(rows)
+
+
+def _is_text(column: pd.Series) -> bool:
+    present = column.dropna()
+    return bool(len(present)) and all(isinstance(value, str) for value in present)
+
+
+def _decoded(path: Path, data: bytes) -> str:
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise DataError(
+            f"{path}, line {line}: not UTF-8 text (byte 0x{data[error.start]:02x}); save it as UTF-8"
+        ) from error
+    if "\0" in text:
+        line = text.count("\n", 0, text.index("\0")) + 1
+        raise DataError(f"{path}, line {line}: holds a NUL character; is it a text file?")
+    return text

@@ -1,0 +1,240 @@
+"""What text is made of: characters, bytes, or pieces of words found by byte-pair encoding.
+
+The one constraint: level 0 is the end mark, in every vocabulary, and fills what is left of an example.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any, Protocol, final, runtime_checkable
+
+import numpy as np
+
+from sansheng.errors import DataError, unknown
+
+END = 0
+MAX_ALPHABET = 256
+REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
+COVERED = 0.98
+"""With this share of a text in the commonest characters, they are its symbols; with less, bytes are."""
+PIECES = 512
+"""Levels of a byte-pair vocabulary: more make every example dearer to learn from."""
+TOKENS = ("characters", "bytes", "bpe")
+
+
+@runtime_checkable
+class Tokens(Protocol):
+    """A vocabulary. size: levels, the end mark's not counted. alphabet: its characters, where it is of those."""
+
+    kind: str
+    size: int
+    alphabet: str
+
+    def lengths(self, lines: Sequence[str]) -> np.ndarray:
+        """How many symbols each line has, ``(N,)``."""
+        ...
+
+    def levels(self, lines: Sequence[str], width: int) -> np.ndarray:
+        """``(N, width)`` int64, filled up with end marks; what goes beyond `width` is cut."""
+        ...
+
+    def lines(self, levels: np.ndarray) -> list[str]:
+        """The text before the first end mark of each row of ``(N, L)``."""
+        ...
+
+    def places(self, line: str, gap: str) -> list[int]:
+        """Which symbols of a line are gaps. Raises ValueError where that cannot be told."""
+        ...
+
+    def describe(self) -> list[tuple[str, str]]: ...
+
+    def to_json(self) -> dict[str, Any]: ...
+
+
+def fit_tokens(lines: Sequence[str], kind: str | None = None) -> Tokens:
+    """The vocabulary of training lines: of a kind, or as many of their characters as are common, else bytes."""
+    if kind not in (None, *TOKENS):
+        raise unknown("kind of tokens", str(kind), TOKENS)
+    if kind == "bpe":
+        return Pieces.fit(lines)
+    if kind == "bytes":
+        return Bytes()
+    counts = Counter[str]()
+    for line in lines:
+        counts.update(line)
+    common = sum(n for _, n in counts.most_common(MAX_ALPHABET))
+    if kind is None and common < COVERED * counts.total():
+        return Bytes()
+    return Characters.fit(counts)
+
+
+def tokens_from_json(data: dict[str, Any]) -> Tokens:
+    """What `Tokens.to_json` saved."""
+    if data["tokens"] == "bytes":
+        return Bytes()
+    return Pieces(data["pieces"]) if data["tokens"] == "bpe" else Characters(data["alphabet"])
+
+
+@final
+class Characters:
+    """The characters of `alphabet`, sorted, are levels 1, 2, …"""
+
+    kind = "characters"
+
+    def __init__(self, alphabet: str, remarks: Sequence[tuple[str, str]] = ()) -> None:
+        self.alphabet, self.size, self.remarks = alphabet, len(alphabet), list(remarks)
+        self._codes = np.array([END, *map(ord, alphabet)], dtype=np.uint32)
+
+    @classmethod
+    def fit(cls, counts: Counter[str]) -> Characters:
+        """The commonest characters; what is rarer than 256 others becomes the replacement character."""
+        order = sorted(counts, key=lambda c: (-counts[c], c))
+        kept, rare = order[:MAX_ALPHABET], order[MAX_ALPHABET:]
+        alphabet = "".join(sorted({*kept, *([REPLACEMENT] if rare else [])}))
+        remarks = [("alphabet", f"{len(alphabet):,} characters: {alphabet[:80]!r}")]
+        if rare:
+            times = sum(counts[c] for c in rare)
+            remarks.append(("replaced", f"{len(rare):,} rare characters ({times:,} times) become {REPLACEMENT!r}"))
+        return cls(alphabet, remarks)
+
+    def lengths(self, lines: Sequence[str]) -> np.ndarray:
+        return np.fromiter(map(len, lines), dtype=np.int64, count=len(lines))
+
+    def levels(self, lines: Sequence[str], width: int) -> np.ndarray:
+        """A character without a level becomes the replacement character if that has one, else it is left out."""
+        levels, strange = self._look_up(lines, width)
+        if REPLACEMENT in self.alphabet:
+            levels[strange] = 1 + self.alphabet.index(REPLACEMENT)
+        elif strange.any():
+            known, rows = set(self.alphabet), np.flatnonzero(strange.any(1)).tolist()
+            kept = ["".join(filter(known.__contains__, lines[row])) for row in rows]
+            levels[rows], _ = self._look_up(kept, width)
+        return levels
+
+    def _look_up(self, lines: Sequence[str], width: int) -> tuple[np.ndarray, np.ndarray]:
+        """Levels ``(N, width)`` of the characters of lines, and which of them have none."""
+        codes = np.array(lines, dtype=f"<U{width}").view(np.uint32).reshape(len(lines), width)
+        levels = np.searchsorted(self._codes, codes).clip(max=len(self._codes) - 1)
+        return levels, self._codes[levels] != codes
+
+    def lines(self, levels: np.ndarray) -> list[str]:
+        over = np.logical_or.accumulate(levels == END, axis=1)
+        codes = np.where(over, np.uint32(END), self._codes[levels])
+        return np.ascontiguousarray(codes).view(f"<U{levels.shape[1]}")[:, 0].tolist()
+
+    def places(self, line: str, gap: str) -> list[int]:
+        return [i for i, character in enumerate(line) if character == gap]
+
+    def describe(self) -> list[tuple[str, str]]:
+        return self.remarks
+
+    def to_json(self) -> dict[str, Any]:
+        return {"tokens": self.kind, "alphabet": self.alphabet}
+
+
+@final
+class Bytes:
+    """Bytes of UTF-8, level 1 for byte 0: any text whatever, at one to four symbols a character."""
+
+    kind, size, alphabet = "bytes", 256, ""
+
+    def lengths(self, lines: Sequence[str]) -> np.ndarray:
+        return np.fromiter((len(_utf8(line)) for line in lines), dtype=np.int64, count=len(lines))
+
+    def levels(self, lines: Sequence[str], width: int) -> np.ndarray:
+        levels = np.zeros((len(lines), width), np.int64)
+        for row, line in zip(levels, lines, strict=True):
+            data = np.frombuffer(_utf8(line)[:width], np.uint8)
+            row[: len(data)] = data.astype(np.int64) + 1
+        return levels
+
+    def lines(self, levels: np.ndarray) -> list[str]:
+        """Bytes that are no UTF-8 become the replacement character."""
+        return [_text(row) for row in levels]
+
+    def places(self, line: str, gap: str) -> list[int]:
+        if len(_utf8(gap)) != 1:
+            raise ValueError(f"a gap in text of bytes is one byte, and {gap!r} is more")
+        return [i for i, byte in enumerate(_utf8(line)) if byte == ord(gap)]
+
+    def describe(self) -> list[tuple[str, str]]:
+        return [("alphabet", "256 bytes of UTF-8")]
+
+    def to_json(self) -> dict[str, Any]:
+        return {"tokens": self.kind}
+
+
+@final
+class Pieces:
+    """Byte-pair encoding over bytes (Sennrich 2016), by the library ``tokenizers``: ``pip install sansheng[text]``."""
+
+    kind, alphabet = "bpe", ""
+
+    def __init__(self, saved: str) -> None:
+        """saved: the vocabulary as that library's JSON."""
+        self._coder = _library().Tokenizer.from_str(saved)
+        self.saved, self.size = saved, self._coder.get_vocab_size()
+
+    @classmethod
+    def fit(cls, lines: Sequence[str]) -> Pieces:
+        """A vocabulary of at most `PIECES` pieces, every byte among them."""
+        library = _library()
+        coder = library.Tokenizer(library.models.BPE())
+        coder.pre_tokenizer = library.pre_tokenizers.ByteLevel(add_prefix_space=False)
+        coder.decoder = library.decoders.ByteLevel()
+        alphabet = library.pre_tokenizers.ByteLevel.alphabet()
+        trainer = library.trainers.BpeTrainer(vocab_size=PIECES, initial_alphabet=alphabet, show_progress=False)
+        coder.train_from_iterator(lines, trainer)
+        return cls(coder.to_str())
+
+    def _codes(self, lines: Sequence[str]) -> list[list[int]]:
+        return [found.ids for found in self._coder.encode_batch(list(lines))]
+
+    def lengths(self, lines: Sequence[str]) -> np.ndarray:
+        return np.fromiter(map(len, self._codes(lines)), dtype=np.int64, count=len(lines))
+
+    def levels(self, lines: Sequence[str], width: int) -> np.ndarray:
+        levels = np.zeros((len(lines), width), np.int64)
+        for row, codes in zip(levels, self._codes(lines), strict=True):
+            row[: len(codes[:width])] = np.array(codes[:width], dtype=np.int64) + 1
+        return levels
+
+    def lines(self, levels: np.ndarray) -> list[str]:
+        return self._coder.decode_batch([(_before_end(row) - 1).tolist() for row in levels])
+
+    def places(self, line: str, gap: str) -> list[int]:
+        known = line.rstrip(gap)
+        if gap in known:
+            raise ValueError(
+                "gaps within text made of pieces cannot be filled; train on characters or bytes (--tokens)"
+            )
+        n = len(self._codes([known])[0])
+        return list(range(n, n + len(line) - len(known)))
+
+    def describe(self) -> list[tuple[str, str]]:
+        return [("alphabet", f"{self.size:,} pieces of words by byte-pair encoding")]
+
+    def to_json(self) -> dict[str, Any]:
+        return {"tokens": self.kind, "pieces": self.saved}
+
+
+def _library() -> Any:
+    try:
+        import tokenizers
+    except ImportError:
+        raise DataError("byte-pair encoding needs the library tokenizers: pip install 'sansheng[text]'") from None
+    return tokenizers
+
+
+def _utf8(line: str) -> bytes:
+    return line.encode("utf-8", "replace")
+
+
+def _before_end(row: np.ndarray) -> np.ndarray:
+    ends = np.flatnonzero(row == END)
+    return row[: ends[0]] if len(ends) else row
+
+
+def _text(row: np.ndarray) -> str:
+    return (_before_end(row) - 1).astype(np.uint8).tobytes().decode("utf-8", "replace").replace("\0", REPLACEMENT)
