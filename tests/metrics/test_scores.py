@@ -111,7 +111,9 @@ def test_text_scores_of_copies_and_of_strangers() -> None:
     good = score_text(train, held_out, fresh, generator=rng())
     replay = score_text(train, held_out, train[:50] * 2, generator=rng())
     odd = score_text(train, held_out, ["xyz"] * 100, generator=rng())
-    assert list(good) == ["ngram_divergence", "copied", "unique"]
+    assert list(good) == ["ngram_divergence", "copied", "unique", "distinct", "self_bleu", "longest_copied"]
+    assert odd["self_bleu"].value > good["self_bleu"].value
+    assert replay["longest_copied"].value > good["longest_copied"].value > odd["longest_copied"].value
     assert inside(good)
     assert good["ngram_divergence"].value == pytest.approx(ngram_profile_divergence(held_out, fresh))
     assert replay["copied"].value == 1

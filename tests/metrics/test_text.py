@@ -4,6 +4,8 @@ from itertools import product
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy.spatial.distance import jensenshannon
 
 from sansheng.metrics.ngram_model import NGramModel
@@ -13,10 +15,13 @@ from sansheng.metrics.text import (
     NgramComparison,
     distinct_ngrams,
     jensen_shannon,
+    known_words,
+    longest_copied,
     ngram_divergence,
     ngram_features,
     ngram_profile_divergence,
     ngrams,
+    self_bleu,
     top_ngrams,
     unique_share,
 )
@@ -136,3 +141,39 @@ def test_nothing_to_work_on_is_refused() -> None:
     for call in (unique_share, top_ngrams, NGramModel(2).fit):
         with pytest.raises(ValueError, match=r"no .*lines"):
             call([])
+
+
+def test_self_bleu_is_one_for_one_line_again_and_again_and_near_zero_for_nothing_in_common() -> None:
+    assert self_bleu(["the cat sat on the mat today"] * 5) == pytest.approx(1)
+    apart = ["".join(chr(97 + (5 * i + j) % 26) for j in range(4)) for i in range(5)]
+    assert self_bleu(apart) < 0.5
+    varied = [f"line {i} says {i * 7} and {i * 13}" for i in range(20)]
+    assert self_bleu(apart) < self_bleu(varied) < 1
+    with pytest.raises(ValueError, match="compared with the others"):
+        self_bleu(["one"])
+
+
+def test_bleu_by_hand() -> None:
+    """Two lines of three words, two of them shared in a row: p1 = 2/3, p2 = (1 + 1)/(2 + 1), p3 = (0 + 1)/(1 + 1), p4 =
+    (0 + 1)/(0 + 1)."""
+    assert self_bleu(["a b c", "a b d"]) == pytest.approx((2 / 3 * 2 / 3 * 1 / 2) ** 0.25)
+
+
+@given(st.lists(st.text("ab\n", max_size=30), min_size=1, max_size=4), st.text("ab\n", max_size=40))
+def test_the_longest_copied_run_is_the_longest_common_substring(train: list[str], line: str) -> None:
+    runs = {line[i:j] for i in range(len(line)) for j in range(i + 1, len(line) + 1)}
+    expected = max((len(run) for run in runs if any(run in other for other in train)), default=0)
+    assert longest_copied(train, [line]).tolist() == [expected]
+
+
+def test_copied_runs_of_many_lines_at_once() -> None:
+    train = ["to be or not to be", "that is the question"]
+    assert longest_copied(train, ["not to", "xyz", "the quest for it", train[1]]).tolist() == [6, 0, 9, 20]
+
+
+def test_known_words_are_those_of_training_text_and_only_prose_has_them() -> None:
+    train = ["The king is dead, long live the king"]
+    found = known_words(train, ["a KING is zzzz dead or", "one word two"])
+    assert found is not None
+    assert found.tolist() == [[3, 4], [0, 1]]
+    assert known_words(train, ["anna", "bob"]) is None

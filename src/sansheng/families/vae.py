@@ -24,6 +24,8 @@ from sansheng.space import Space
 from sansheng.within import Proposals
 
 PRIOR_STEPS = 10
+ACTIVE = 0.01
+"""A latent whose posterior mean varies by more than this over data is in use (Burda 2015, section 5.2)."""
 COLLAPSED = 0.05
 """KL [nats] below which a code carries nothing."""
 
@@ -46,8 +48,10 @@ class VAE(GenerativeModel):
     samples grow (Tucker 2019). binarise: numbers of a Bernoulli likelihood are drawn as black or white in each step.
     prior: a denoiser on the latent space, or None to sample z ~ N(0, I); fitted in the last `prior_share` of the budget
     at times with logit(t) ~ N(mean, sd²), `prior_times`, and drawn from in `prior_steps`. scale_rate: how much faster
-    than other parameters the logarithm of the scale learns. draw_numbers: draw numbers from p(x | z) rather than take
-    their mean. observed: what the decoder's parameters mean, where it is not `space` itself.
+    than other parameters the logarithm of the scale learns. free_bits: nats of KL that each latent has for nothing, on
+    average over a batch (Kingma 2016, eq. 15), so that it is worth using. word_dropout: share of positions the encoder
+    does not see in training, so that codes say what the whole is like. draw_numbers: draw numbers from p(x | z) rather
+    than take their mean. observed: what the decoder's parameters mean, where it is not `space` itself.
     """
 
     log_scale: nn.Parameter
@@ -72,6 +76,8 @@ class VAE(GenerativeModel):
         prior_times: tuple[float, float] = (0.0, 1.2),
         prior_steps: int = PRIOR_STEPS,
         scale_rate: float = 1.0,
+        free_bits: float = 0.0,
+        word_dropout: float = 0.0,
         learning_rate: float = 1e-3,
         constant: bool = False,
         observed: LogisticMixture | None = None,
@@ -81,8 +87,13 @@ class VAE(GenerativeModel):
             raise ValueError("doubly reparameterised gradients are for an objective of 2 or more samples")
         if binarise and not space.binary:
             raise ValueError("only numbers with a Bernoulli likelihood can be made black or white")
+        if free_bits < 0 or (free_bits and samples > 1):
+            raise ValueError(f"free_bits are nats from 0 on, for an objective of one sample, not {free_bits}")
+        if not 0 <= word_dropout < 1 or (word_dropout and not space.positions):
+            raise ValueError(f"word_dropout is a share of positions, in [0, 1), not {word_dropout}")
         self.space, self.condition_space, self.latent = space, condition_space, latent
         self.observed = observed or space
+        self.free_bits, self.word_dropout = free_bits, word_dropout
         self.prior, self.doubly, self.binarise = prior, doubly, binarise
         self.beta, self.warm_up, self.samples, self.draw_numbers = beta, warm_up, samples, draw_numbers
         self.prior_times, self.prior_steps, self.scale_rate = prior_times, prior_steps, scale_rate
@@ -109,9 +120,9 @@ class VAE(GenerativeModel):
 
     @torch.no_grad()
     def examine(self, batch: Batch, generator: torch.Generator) -> list[str]:
-        """Latents whose posterior mean varies over data, A = Var_x(E_q[z]) > 0.01 (Burda 2015, section 5.2)."""
+        """Latents in use, those with A = Var_x(E_q[z]) > `ACTIVE`."""
         mean, _ = self.encode(batch.x, given(batch.condition))
-        active = int((mean.var(0, correction=0) > 0.01).sum()) if len(mean) > 1 else self.latent
+        active = int((mean.var(0, correction=0) > ACTIVE).sum()) if len(mean) > 1 else self.latent
         if active == 0:
             return [f"posterior collapse: none of {self.latent} latents is used; --set beta=0.3"]
         return []
@@ -144,16 +155,27 @@ class VAE(GenerativeModel):
         weight = self.beta * ramp(progress, self.warm_up)
         if self.binarise:
             batch = Batch(self.space.flip(batch.x, generator=generator), batch.condition)
-        log_weights, kl, nll = self._log_weights(batch, self.samples, weight, generator, doubly=self.doubly)
-        bound = torch.logsumexp(log_weights, 0) - math.log(self.samples) if self.samples > 1 else -nll - weight * kl
-        return -bound.mean() / self.space.size, {"kl": kl.mean(), "nll": nll.mean(), "scale": self.scale.mean()}
+        if self.samples > 1:
+            log_weights, kl, nll = self._log_weights(batch, self.samples, weight, generator, doubly=self.doubly)
+            bound = (torch.logsumexp(log_weights, 0) - math.log(self.samples)).mean()
+            return -bound / self.space.size, {"kl": kl.mean(), "nll": nll.mean(), "scale": self.scale.mean()}
+        codes = self.infer(batch, 1, generator, unseen=self.word_dropout)
+        each, nll = self._kl(codes).mean(0), self.observed.nll(codes.params, batch.x, self.scale).mean()
+        logged = {"kl": each.sum(), "nll": nll, "scale": self.scale.mean()}
+        logged["active"] = (codes.mean.var(0, correction=0) > ACTIVE).sum().float()
+        return (nll + weight * each.clamp(min=self.free_bits).sum()) / self.space.size, logged
+
+    @staticmethod
+    def _kl(codes: Codes) -> Float[Tensor, "B D"]:
+        """KL(q ‖ N(0, 1)) of every latent."""
+        return 0.5 * (codes.log_variance.exp() + codes.mean.square() - 1 - codes.log_variance)
 
     def _log_weights(
         self, batch: Batch, samples: int, weight: float, generator: torch.Generator, *, doubly: bool = False
     ) -> tuple[Tensor, Tensor, Tensor]:
         """(log p(x | z) − weight · log q(z | x)/p(z) for each sample and example, KL, nll of the first sample)."""
         codes = self.infer(batch, samples, generator, doubly=doubly)
-        kl = 0.5 * (codes.log_variance.exp() + codes.mean.square() - 1 - codes.log_variance).sum(1)
+        kl = self._kl(codes).sum(1)
         x = batch.x.repeat(samples, *[1] * (batch.x.ndim - 1))
         z, nll = codes.z, self.observed.nll(codes.params, x, self.scale)
         # log q(z | x) − log p(z)
@@ -164,13 +186,16 @@ class VAE(GenerativeModel):
             z.register_hook(lambda gradient: shares * gradient)
         return log_weights, kl.view(samples, -1)[0], nll.view(samples, -1)[0]
 
-    def infer(self, batch: Batch, samples: int, generator: torch.Generator, *, doubly: bool = False) -> Codes:
+    def infer(
+        self, batch: Batch, samples: int, generator: torch.Generator, *, doubly: bool = False, unseen: float = 0.0
+    ) -> Codes:
         """`samples` draws of q(z | x) for each example, and what they decode to: rows of all examples, again and again.
 
-        doubly: what is left of the gradient of log q is that through z.
+        doubly: what is left of the gradient of log q is that through z. unseen: the share of positions left out of x.
         """
         condition = given(batch.condition)
-        mean, log_variance = (part.repeat(samples, 1) for part in self.encode(batch.x, condition))
+        seen = self._seen(batch.x, unseen, generator)
+        mean, log_variance = (part.repeat(samples, 1) for part in self.encode(seen, condition))
         repeated = None if condition is None else condition.repeat(samples, 1)
         noise = torch.randn(mean.shape, generator=generator, device=mean.device)
         z = mean + noise * (0.5 * log_variance).exp()
@@ -178,6 +203,14 @@ class VAE(GenerativeModel):
         if doubly:
             noise, log_variance = (z - mean.detach()) * (-0.5 * log_variance.detach()).exp(), log_variance.detach()
         return Codes(z, mean, log_variance, noise, params)
+
+    @staticmethod
+    def _seen(x: Tensor, unseen: float, generator: torch.Generator) -> Tensor:
+        """x with a share of its positions set to zero."""
+        if not unseen:
+            return x
+        kept = torch.rand((len(x), 1, *x.shape[2:]), generator=generator, device=x.device) >= unseen
+        return x * kept
 
     @torch.no_grad()
     def log_likelihood(self, batch: Batch, *, samples: int, generator: torch.Generator) -> Float[Tensor, " B"]:
@@ -284,9 +317,11 @@ class LadderVAE(VAE):
         assert isinstance(decoder, nn.Module)
         super().__init__(space, encoder, decoder, latent=decoder.latent, **settings)
 
-    def infer(self, batch: Batch, samples: int, generator: torch.Generator, *, doubly: bool = False) -> Codes:
+    def infer(
+        self, batch: Batch, samples: int, generator: torch.Generator, *, doubly: bool = False, unseen: float = 0.0
+    ) -> Codes:
         """As a VAE's; each group is drawn from its posterior given the draws above."""
-        return self._descend(batch.x, given(batch.condition), samples, generator)
+        return self._descend(self._seen(batch.x, unseen, generator), given(batch.condition), samples, generator)
 
     def encode(self, x: Tensor, condition: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """(mean, log variance) of every group, given the means above; `condition` as the networks read it."""

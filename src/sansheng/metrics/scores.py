@@ -5,14 +5,14 @@ The one constraint: the keys are those of `scores.json` and do not change.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Num
 from threadpoolctl import threadpool_limits
 
-from sansheng.metrics.bootstrap import normal_interval, share_interval, subsample_interval, subsample_spread
+from sansheng.metrics.bootstrap import Interval, normal_interval, share_interval, subsample_interval, subsample_spread
 from sansheng.metrics.checks import feature_pair, features, subsample
 from sansheng.metrics.coverage import K, neighbourhoods
 from sansheng.metrics.distances import frechet, kernel_distance, mind_interval
@@ -20,7 +20,14 @@ from sansheng.metrics.memory import copied_share, copying
 from sansheng.metrics.privacy import Findings
 from sansheng.metrics.score import Score, score
 from sansheng.metrics.table import TableComparison
-from sansheng.metrics.text import NgramComparison, unique_share
+from sansheng.metrics.text import (
+    NgramComparison,
+    distinct_ngrams,
+    known_words,
+    longest_copied,
+    self_bleu,
+    unique_share,
+)
 from sansheng.metrics.twosample import two_sample_auc
 from sansheng.metrics.usefulness import usefulness
 
@@ -31,6 +38,8 @@ ROUNDS = 30
 SUBSAMPLE = 500
 """Rows of a subsample where the cost grows with their square."""
 TABLE_SUBSAMPLE = 2000
+COMPARED, COPIES = 200, 200
+"""Lines that are compared with one another, and that are looked for in all training lines."""
 USED = 20_000
 """Synthetic rows a predictor is trained on."""
 DIRECTIONS = 300
@@ -116,7 +125,8 @@ def score_privacy(found: Findings) -> dict[str, Score]:
 def score_text(
     train: Sequence[str], held_out: Sequence[str], fake: Sequence[str], *, generator: np.random.Generator
 ) -> dict[str, Score]:
-    """ngram_divergence from held-out lines [bits], copied (share that stands in `train`) and unique (share).
+    """ngram_divergence from held-out lines [bits], copied (share that stands in `train`), unique (share), distinct
+    (4-grams), self_bleu, longest_copied [characters] and, of prose, known_words (share).
 
     At most 5,000 lines of `held_out` and `fake` are looked at. Raises ValueError for fewer than 4 of either.
     """
@@ -127,15 +137,42 @@ def score_text(
     rows = [np.arange(count) for count in comparison.lines]
     divergence = subsample_interval(comparison.divergence, *rows, generator=generator, rounds=ROUNDS)
 
-    def unique(lines: np.ndarray) -> float:
-        return unique_share([fake[i] for i in lines])
-
-    spread = float(subsample_spread(unique, rows[1], generator=generator, rounds=ROUNDS))
-    return {
+    some, words = fake[:COMPARED], known_words(train, fake)
+    runs = longest_copied(train, fake[:COPIES])
+    near = normal_interval(float(runs.mean()), float(runs.std(ddof=1) / np.sqrt(len(runs))))
+    unlike = share_interval(unique_share(fake), n, _spread(unique_share, fake, generator))
+    scores = {
         "ngram_divergence": score(divergence, n, "lower", "bits"),
         "copied": score(share_interval(copied_share(train, fake), n), n, "lower", "share"),
-        "unique": score(share_interval(unique_share(fake), n, spread), n, "higher", "share"),
+        "unique": score(unlike, n, "higher", "share"),
+        "distinct": score(_of_lines(lambda lines: distinct_ngrams(lines, 4), some, generator), n, "higher", "share"),
+        "self_bleu": score(_of_lines(self_bleu, some, generator), len(some), "lower", "BLEU-4"),
+        "longest_copied": score(near, len(runs), "lower", "characters"),
     }
+    if words is not None and words[:, 1].any():
+        known = float(subsample_spread(_known_share, words, generator=generator, rounds=ROUNDS))
+        scores["known_words"] = score(share_interval(_known_share(words), n, known), n, "higher", "share")
+    return scores
+
+
+def _known_share(words: np.ndarray) -> float:
+    """Of all words, those known; of each line `words` has both numbers."""
+    return float(words[:, 0].sum() / max(words[:, 1].sum(), 1))
+
+
+def _spread(measure: Callable[[Sequence[str]], float], lines: Sequence[str], generator: np.random.Generator) -> float:
+    """The standard error of a measure of lines."""
+
+    def of_rows(rows: np.ndarray) -> float:
+        return measure([lines[i] for i in map(int, rows)])
+
+    return float(subsample_spread(of_rows, np.arange(len(lines)), generator=generator, rounds=ROUNDS))
+
+
+def _of_lines(
+    measure: Callable[[Sequence[str]], float], lines: Sequence[str], generator: np.random.Generator
+) -> Interval:
+    return normal_interval(measure(lines), _spread(measure, lines, generator))
 
 
 def _distance_scores(real: np.ndarray, fake: np.ndarray, generator: np.random.Generator) -> dict[str, Score]:

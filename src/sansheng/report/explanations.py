@@ -210,6 +210,33 @@ METRICS: dict[str, Explanation] = {
         "The share of samples that differ from each other; a low share means the model repeats itself.",
         "exact match",
     ),
+    "distinct": Explanation(
+        "Distinct 4-grams",
+        "Different runs of four characters over all of them; it falls as text repeats itself, and as there is more of "
+        "it. Compare with held-out text: more than it has is no virtue, so it is not ranked.",
+        "distinct-n: Li et al. 2016",
+        ranked=False,
+    ),
+    "self_bleu": Explanation(
+        "Self-BLEU",
+        "How well each sample is foretold by the others, as BLEU-4: 1 is one sample again and again. Held-out text "
+        "shows what is natural; far below it is nonsense, so it is not ranked.",
+        "Zhu et al. 2018",
+        ranked=False,
+    ),
+    "longest_copied": Explanation(
+        "Longest run copied",
+        "The longest run of characters of a sample that stands in training text too, on average. Held-out text shows "
+        "what common phrases make; much more than that is learning by heart. It is a warning and not ranked.",
+        "longest common substring",
+        ranked=False,
+    ),
+    "known_words": Explanation(
+        "Known words",
+        "The share of words that stand somewhere in the training text: are these words at all? Held-out text does not "
+        "reach 100 % either.",
+        "exact match of words",
+    ),
     "modes": Explanation(
         "Modes covered",
         "How many of the known clusters received at least one sample of high quality.",
