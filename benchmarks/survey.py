@@ -25,6 +25,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from cpu import count_cpu_seconds
 from scipy import ndimage, stats
 
 import sansheng.run as sansheng
@@ -144,14 +145,18 @@ def main() -> None:
     parser.add_argument("--budget", default="60s")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--cpu", action="store_true", help="budgets are in CPU seconds")
     parser.add_argument("--out", type=Path, default=Path("runs/survey"))
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
+    if args.cpu:
+        count_cpu_seconds()
     args.out.mkdir(parents=True, exist_ok=True)
     path = args.out / "results.json"
     results = json.loads(path.read_text()) if path.exists() else {}
     if args.only in (None, "blur"):
         results["digits"] = {"budget": args.budget, **blur_and_cost(args.budget, args.seeds)}
+        path.write_text(json.dumps(results, indent=1))
     if args.only in (None, "collapse"):
         results["collapse"] = {"budget": args.budget, **collapse(args.budget, args.seeds)}
     path.write_text(json.dumps(results, indent=1))

@@ -102,7 +102,7 @@ MISTAKES = {
     "train constant.csv --family vae --out new": "a: every value is 1",
     "train one.csv --family vae --out new": "only one row.*two are the least",
     "train data.xyz --family vae --out new": "known: .*csv",
-    "train good.csv --as imge --family vae --out new": "Valid: array, image, series, table, text",
+    "train good.csv --as imge --family vae --out new": "Valid: array, audio, image, series, table, text",
     "train good.csv --family var --out new": "Did you mean 'vae'.*Valid: diffusion, flow, gan, vae",
     "train good.csv --out new": "--family: .*vae, gan, diffusion or flow",
     f"{TRAIN} --preset defalt": "Did you mean 'default'.*Valid: default, survey",

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from sansheng import data
 from sansheng.codecs import Encoded, Records, Source, archive
 from sansheng.data import Batches, Data, batch, digest_of, open_data, split
 from sansheng.errors import DataError
@@ -177,10 +178,13 @@ def test_conditions_are_those_of_a_codec_fitted_before(table):
         open_data(table, condition="wrd")
 
 
-def test_data_too_large_to_hold_is_refused_before_it_is_encoded():
-    lines = ["".join(map(chr, range(0x4E00, 0x4E00 + 120)))] * 200_000
-    with pytest.raises(DataError, match=r"GiB encoded; 8 GiB is the most\. Give at most [\d,]+ examples"):
-        open_data(lines)
+def test_data_too_large_to_hold_is_refused_before_it_is_encoded(monkeypatch):
+    monkeypatch.setattr(data, "MOST_BYTES", 2**20)
+    numbers, lines = np.zeros((3000, 100), np.float32), [f"{i:05}" for i in range(70_000)]
+    for values in (numbers, lines):
+        with pytest.raises(DataError, match=r"GiB encoded; .* GiB is the most\. Give at most [\d,]+ examples"):
+            open_data(values)
+    assert len(open_data(lines[:50_000]).train) == 40_000  # 8 symbols of 2 bytes each
 
 
 # -- content -----------------------------------------------------------------------------------------------

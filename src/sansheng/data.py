@@ -99,7 +99,7 @@ def open_data(
     train, test = split(found, split_seed)
     fitted = codec if codec is not None else codecs.fit(kind, train, given, asked)
     if not is_large(train.values):
-        _check_size(fitted.space.shape, len(train) + len(test))
+        _check_size(fitted, len(train) + len(test))
     digest = digest_of(found.records, found.test)
     return Data(
         name, origin, kind, digest, fitted, fitted.encode(train), fitted.encode(test), train, test,
@@ -247,11 +247,15 @@ def _held(records: Records, most: int, seed: int) -> Records:
     return Records(np.asarray(part.values), part.labels)
 
 
-def _check_size(shape: tuple[int, ...], n: int) -> None:
-    size = 4 * n * math.prod(shape)
+def _check_size(codec: Codec, n: int) -> None:
+    """Numbers take four bytes each, symbols in a row two (their levels are kept)."""
+    space = codec.space
+    lines = space.symbolic and space.positions
+    size = n * (2 * math.prod(space.positions) if lines else 4 * math.prod(space.shape))
     if size > MOST_BYTES:
         most = MOST_BYTES * n // size
-        what = f"{n:,} examples of shape {shape} take {size / 2**30:.1f} GiB encoded; 8 GiB is the most"
+        limit = f"{MOST_BYTES / 2**30:.3g} GiB is the most"
+        what = f"{n:,} examples of shape {space.shape} take {size / 2**30:.2g} GiB encoded; {limit}"
         raise DataError(f"{what}. Give at most {most:,} examples, or smaller ones")
 
 

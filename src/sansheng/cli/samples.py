@@ -21,7 +21,7 @@ from sansheng.forecasting import lengthen
 from sansheng.run import Run
 from sansheng.stream import can_stream, write_stream
 
-TEXT_SUFFIXES = (".csv", ".txt")
+TEXT_SUFFIXES = (".txt", ".csv")
 OWN = re.compile(r"\d{5,}\.(png|wav)|grid\.png|labels\.csv")
 """Names of the files in a folder of images or recordings that we wrote."""
 
