@@ -283,11 +283,13 @@ def test_a_second_stop_while_saving_leaves_the_checkpoint_before(
             patch.setattr(checkpoint.os, "fsync", stop)
         save(folder, state)
 
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # as in a terminal, whatever ran before this
     with monkeypatch.context() as patch:
         patch.setattr(session, "CHECKPOINT_SECONDS", 0.0)  # a checkpoint after every step
         patch.setattr(checkpoint, "save", save_and_be_stopped)
         signal_at(3, signal.SIGINT, patch)
         code, _, err = sansheng(*training(models), "stopped")
+    signal.signal(signal.SIGINT, before)
     assert code == 130
     assert err.splitlines()[-1].startswith("sansheng: stopped; what was saved before is kept")
     assert [entry["step"] for entry in checkpoint.entries(Path("stopped/checkpoint"))] == [2, 1]
