@@ -6,7 +6,7 @@ import pytest
 
 import sansheng
 from sansheng.codecs.series import SeriesCodec
-from sansheng.codecs.series_file import Past
+from sansheng.codecs.series_past import Past
 from sansheng.filling import Drawing
 from sansheng.forecasting import as_frame, forecast, go_on, lengthen
 from sansheng.imputing import impute

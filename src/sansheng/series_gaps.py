@@ -15,7 +15,8 @@ import torch
 from sansheng.codecs.base import Records
 from sansheng.codecs.series import SeriesCodec
 from sansheng.codecs.series_channels import anchor_of, filled, rounded, told_by
-from sansheng.codecs.series_file import Timed, in_time, require
+from sansheng.codecs.series_file import Timed, in_time
+from sansheng.codecs.series_past import require
 from sansheng.errors import DataError
 from sansheng.filling import ONCE, Drawing, fill_cells
 from sansheng.run import Run
