@@ -83,7 +83,8 @@ def as_frame(run: Run, past: Past, drawn: np.ndarray) -> pd.DataFrame:
         columns["step"] = steps
     else:
         columns["time"] = past.times(steps[:horizon]).repeat(draws, axis=0).ravel()
-    columns |= {name: drawn[..., i].ravel() for i, name in enumerate(codec_of(run).names)}
+    codec = codec_of(run)
+    columns |= {name: codec.column(name, drawn[..., i].ravel()) for i, name in enumerate(codec.names)}
     return pd.DataFrame(columns)
 
 

@@ -75,7 +75,7 @@ def _fill_windows(
     if np.isnan(whole).any():  # a channel without a value in this window: near ones will do, as none is known
         near = pd.DataFrame(values).groupby(timed.entity).transform(lambda c: c.ffill().bfill()).to_numpy()[rows]
         whole = np.where(np.isnan(whole), near, whole)
-    labels = {name: column[starts[chosen]] for name, column in timed.labels.items() if name in codec.condition_names}
+    labels = {n: column for n, column in timed.labels_from(starts[chosen]).items() if n in codec.condition_names}
     told, known = told_by(there, {channel.name: channel.kind for channel in codec.channels}), []
     for channel in codec.channels:
         known += [told[channel.name], *([np.ones_like(told[channel.name])] * 2 if channel.gaps else [])]

@@ -136,8 +136,14 @@ class SeriesCodec:
             return frame
         columns: dict[str, Any] = {"series": np.arange(n).repeat(length), "step": np.tile(np.arange(length), n)}
         columns |= {name: np.repeat(column, length) for name, column in records.labels.items()}
-        columns |= {name: records.values[:, :, i].ravel() for i, name in enumerate(self.names)}
+        columns |= {name: self.column(name, records.values[:, :, i].ravel()) for i, name in enumerate(self.names)}
         return pd.DataFrame(columns)
+
+    def column(self, name: str, values: np.ndarray) -> np.ndarray:
+        """Values of a channel as the table had them: whole numbers where it had only such."""
+        if name not in self.about.get("whole", ()) or not np.isfinite(values).all():
+            return values
+        return np.rint(values).astype(np.int64)
 
     def write(self, records: Records, path: Path) -> list[Path]:
         """.csv as `to_frame`; .npy windows ``(N, L, C)``, .npz with their labels."""

@@ -44,7 +44,7 @@ CALENDAR = {"hour": "hour", "weekday": "day_of_week", "month": "month"}
 class Timed:
     """Rows in time order: `frame` of numbers, `stamps` or None, `entity` codes, and labels of each entity.
 
-    order: the place of each row in the table it came from.
+    order: the place of each row in the table it came from. whole: columns of whole numbers.
     """
 
     frame: pd.DataFrame
@@ -53,11 +53,20 @@ class Timed:
     labels: Mapping[str, np.ndarray] = field(default_factory=dict)
     notes: Sequence[str] = ()
     order: np.ndarray = field(default_factory=lambda: np.zeros(0, int))
+    whole: Sequence[str] = ()
 
     def series(self) -> list[tuple[int, int]]:
         """(first row, row after the last) of each."""
         starts = np.flatnonzero(np.diff(self.entity, prepend=-1))
         return list(zip(starts.tolist(), [*starts[1:].tolist(), len(self.entity)], strict=True))
+
+    def labels_from(self, starts: np.ndarray) -> dict[str, np.ndarray]:
+        """Labels of windows that begin at these rows: of their series, and of the calendar where times are known."""
+        labels = {name: column[starts] for name, column in self.labels.items()}
+        if self.stamps is None:
+            return labels
+        begins = self.stamps.iloc[starts].dt
+        return labels | {n: getattr(begins, part).to_numpy() for n, part in CALENDAR.items() if n not in labels}
 
 
 def read(path: Path, reading: Reading) -> Source:
@@ -177,7 +186,8 @@ def in_time(frame: pd.DataFrame, options: Mapping[str, str], where: str = "the t
     values = pd.DataFrame({n: series_of(frame, n).to_numpy(np.float64, na_value=np.nan) for n in channels})
     if stamps is not None and (note := _spacing(values, stamps, codes)) is not None:
         notes.append(note)
-    return Timed(values, stamps, codes, labels, notes, order)
+    whole = [n for n in channels if kinds.is_integer_dtype(frame[n].dtype)]
+    return Timed(values, stamps, codes, labels, notes, order, whole)
 
 
 def _find_time(frame: pd.DataFrame, by: str | None) -> str | None:
@@ -298,9 +308,7 @@ def _how_split(by_time: Any, series: int, length: int) -> str:
 
 def _cut(timed: Timed, starts: np.ndarray, length: int) -> Records:
     values = timed.frame.to_numpy()[starts[:, None] + np.arange(length)]
-    labels: dict[str, np.ndarray] = {name: column[starts] for name, column in timed.labels.items()}
-    if timed.stamps is not None:
-        begins = timed.stamps.iloc[starts].dt
-        found = {name: getattr(begins, part).to_numpy() for name, part in CALENDAR.items() if name not in labels}
-        labels |= {name: column for name, column in found.items() if len(np.unique(column)) > 1}
-    return Records(values, labels, {"names": list(map(str, timed.frame.columns)), "layout": "long"})
+    labels = timed.labels_from(starts)
+    constant = [n for n in CALENDAR if n not in timed.labels and n in labels and len(np.unique(labels[n])) < 2]
+    about = {"names": list(map(str, timed.frame.columns)), "layout": "long", "whole": list(timed.whole)}
+    return Records(values, {n: column for n, column in labels.items() if n not in constant}, about)
