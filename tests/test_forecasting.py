@@ -134,6 +134,7 @@ def test_gaps_of_prices_keep_their_order(tmp_path):
     some = frame.iloc[:60].copy()
     some.iloc[10:14, :4] = np.nan
     some.loc[30, ["open", "high", "low"]] = np.nan
+    some.loc[40:45, "close"] = np.nan  # drawn between lows and highs that are known
     filled = impute(run, some).filled()
     assert (filled["high"] >= filled[["open", "close"]].max(axis=1)).all()
     assert (filled["low"] <= filled[["open", "close"]].min(axis=1)).all()
