@@ -28,7 +28,7 @@ from cpu import count_cpu_seconds
 
 import sansheng.run as sansheng
 from sansheng import checkpoint
-from sansheng.codecs.series_file import Past
+from sansheng.codecs.series_past import Past
 from sansheng.data import Data, open_data
 from sansheng.filling import Drawing
 from sansheng.forecasting import go_on

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from sansheng.codecs.base import Records
 from sansheng.compare import Comparison, compare
 from sansheng.data import open_data
 from sansheng.score import fit_scorer, independent_columns
@@ -145,6 +146,7 @@ def test_shuffled_columns_keep_margins_and_lose_relations() -> None:
     assert shuffled is not None
     np.testing.assert_array_equal(np.sort(shuffled.values, 0), np.sort(data.train_records.values, 0))
     assert abs(np.corrcoef(shuffled.values.T)[0, 1]) < 0.1
+    assert independent_columns(Records(x.reshape(20, 100), {}, {"rate": 8000}), rng) is None  # moments are no columns
 
 
 def test_lines_are_never_looked_at_more_often_than_they_have_symbols(tmp_path: Path) -> None:

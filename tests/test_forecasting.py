@@ -6,7 +6,7 @@ import pytest
 
 import sansheng
 from sansheng.codecs.series import SeriesCodec
-from sansheng.codecs.series_file import Past
+from sansheng.codecs.series_past import Past
 from sansheng.filling import Drawing
 from sansheng.forecasting import as_frame, forecast, go_on, lengthen
 from sansheng.imputing import impute
@@ -123,12 +123,18 @@ def test_gaps_of_prices_keep_their_order(tmp_path):
     o = close * np.exp(0.01 * rng.standard_normal(400))
     frame = pd.DataFrame({"open": o, "high": np.maximum(o, close) * 1.01, "low": np.minimum(o, close) / 1.01})
     frame["close"] = close
-    frame = frame.round(2)
-    run = sansheng.train(frame, kind="series", family="flow", steps=60, parameters=40_000, out=tmp_path / "run")
+    frame = frame.round(2).assign(date=pd.bdate_range("2020-01-01", periods=400), volume=np.arange(400) % 70)
+    run = sansheng.train(
+        frame, kind="series", family="flow", condition="weekday", steps=60, parameters=40_000, out=tmp_path / "run"
+    )
     assert isinstance(run.codec, SeriesCodec)
+    ahead = as_frame(run, *forecast(run, frame, 3))
+    assert ahead["volume"].dtype == np.int64  # as it was in the table
+    assert (ahead["time"].dt.day_of_week < 5).all()
     some = frame.iloc[:60].copy()
-    some.iloc[10:14] = np.nan
+    some.iloc[10:14, :4] = np.nan
     some.loc[30, ["open", "high", "low"]] = np.nan
+    some.loc[40:45, "close"] = np.nan  # drawn between lows and highs that are known
     filled = impute(run, some).filled()
     assert (filled["high"] >= filled[["open", "close"]].max(axis=1)).all()
     assert (filled["low"] <= filled[["open", "close"]].min(axis=1)).all()

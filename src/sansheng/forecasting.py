@@ -15,7 +15,7 @@ import pandas as pd
 from sansheng.codecs.base import Records
 from sansheng.codecs.series import SeriesCodec
 from sansheng.codecs.series_channels import filled
-from sansheng.codecs.series_file import Past, latest, past_of_windows
+from sansheng.codecs.series_past import Past, latest, past_of_windows
 from sansheng.codecs.table_file import read as read_table
 from sansheng.filling import ONCE, Drawing, fill_hole
 from sansheng.run import Run
@@ -82,8 +82,9 @@ def as_frame(run: Run, past: Past, drawn: np.ndarray) -> pd.DataFrame:
     if past.last is None:
         columns["step"] = steps
     else:
-        columns["time"] = past.last.repeat(draws * horizon) + (steps * past.step).astype("timedelta64[s]")
-    columns |= {name: drawn[..., i].ravel() for i, name in enumerate(codec_of(run).names)}
+        columns["time"] = past.times(steps[:horizon]).repeat(draws, axis=0).ravel()
+    codec = codec_of(run)
+    columns |= {name: codec.column(name, drawn[..., i].ravel()) for i, name in enumerate(codec.names)}
     return pd.DataFrame(columns)
 
 

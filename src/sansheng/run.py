@@ -21,6 +21,7 @@ from sansheng.asked import draw_asked
 from sansheng.budget import Budget, Clock
 from sansheng.card import model_card
 from sansheng.codecs.base import Codec, Quantised, Records
+from sansheng.codecs.labels import Labelled
 from sansheng.data import Batches, Data, open_data
 from sansheng.errors import DataError
 from sansheng.events import Event, Observer, ignore
@@ -84,9 +85,9 @@ class Run:
     ) -> Records:
         """Draw `n` (>= 1) examples as records.
 
-        where: values of what the model is conditioned on, such as ``{"label": 3}``, without which conditions are drawn
-        from the training data; of a table values of any column, or texts such as "age>=60" (see `where`). reject: get
-        such rows by drawing until enough are, instead of steering, and tell `observe` the share. steps, sampler,
+        where: values of what the model is conditioned on, such as ``{"label": 3}``; those not named are drawn from the
+        training data that are so; of a table values of any column, or texts such as "age>=60" (see `where`). reject:
+        get such rows by drawing until enough are, instead of steering, and tell `observe` the share. steps, sampler,
         guidance: for diffusion and flow (`samplers.SAMPLERS`); a guidance scale of 1 is the model as trained. weak: a
         smaller or less trained run of the same data and family that guidance leads away from (Karras 2024), in place of
         the model without its condition. The same seed draws the same examples on the same machine.
@@ -125,15 +126,21 @@ class Run:
         return next(self.model.parameters()).device
 
     def condition_rows(self, n: int, where: Mapping[str, Any], seed: int) -> Tensor | None:
-        """``(n, K)``: as `where` says, or rows drawn from the training data. Raises ValueError for an unknown name."""
+        """``(n, K)``: as `where` says, and the rest as in rows drawn from the training data that are so.
+
+        Raises ValueError for an unknown name.
+        """
         if self.conditions is None:
             if where:
                 hint = f"train one with --condition {next(iter(where))}"
                 raise ValueError(f"this model is not conditioned on anything, so --where has no meaning; {hint}")
             return None
+        rng = np.random.default_rng([seed, 1])
+        if where and isinstance(self.codec, Labelled):
+            return self.codec.conditions.encode_some(where, n, self.conditions, rng)
         if where:
             return self.codec.encode_condition(where, n)
-        rows = np.random.default_rng([seed, 1]).integers(len(self.conditions), size=n)
+        rows = rng.integers(len(self.conditions), size=n)
         return self.conditions[torch.from_numpy(rows)]
 
     def log_likelihood(self, records: Records, *, samples: int = 50, seed: int = 0) -> np.ndarray:

@@ -169,12 +169,15 @@ def fit_scorer(data: Data, *, seed: int, features: Extractor | None = None) -> S
 
 
 def independent_columns(records: Records, generator: np.random.Generator) -> Records | None:
-    """The same columns, each shuffled on its own: right margins and nothing else. None where there are no columns."""
+    """The same columns, each shuffled on its own: right margins and nothing else. None where there are no columns.
+
+    Moments of a wave are none.
+    """
     values = records.values
     if isinstance(values, pd.DataFrame):
         shuffled = {c: values[c].iloc[generator.permutation(len(values))].array for c in values.columns}
         return Records(pd.DataFrame(shuffled), records.labels)
-    if isinstance(values, np.ndarray) and values.ndim == 2 and values.shape[1] > 1:
+    if isinstance(values, np.ndarray) and values.ndim == 2 and values.shape[1] > 1 and "rate" not in records.about:
         return Records(generator.permuted(values, axis=0), records.labels)
     if isinstance(records.values, np.ndarray) and values.ndim == 3 and values.shape[2] > 1 and "names" in records.about:
         columns = [values[generator.permutation(len(values)), :, i] for i in range(values.shape[2])]

@@ -14,8 +14,9 @@ import torch
 
 from sansheng.codecs.base import Records
 from sansheng.codecs.series import SeriesCodec
-from sansheng.codecs.series_channels import anchor_of, filled, rounded, told_by
-from sansheng.codecs.series_file import Timed, in_time, require
+from sansheng.codecs.series_channels import OHLC, anchor_of, filled, rounded, told_by
+from sansheng.codecs.series_file import Timed, in_time
+from sansheng.codecs.series_past import require
 from sansheng.errors import DataError
 from sansheng.filling import ONCE, Drawing, fill_cells
 from sansheng.run import Run
@@ -35,9 +36,25 @@ def fill_gaps(run: Run, codec: SeriesCodec, frame: pd.DataFrame, how: Drawing = 
             raise DataError(f"a series has no value of {codec.names[int(gaps[a:b].all(0).argmax())]!r} at all")
     for starts, is_last in _rounds(timed, codec.length):
         _fill_windows(run, codec, timed, values, np.array(starts), np.array(is_last), how)
+    _in_order(codec, values, gaps)
     here = [name for i, name in enumerate(codec.names) if gaps[:, i].any() and name in frame.columns]
     back = values[np.argsort(timed.order)]
     return pd.DataFrame({name: back[:, codec.names.index(name)] for name in here}, index=frame.index)
+
+
+def _in_order(codec: SeriesCodec, values: np.ndarray, gaps: np.ndarray) -> None:
+    """Bring drawn opens and closes between known lows and highs, in place, and drawn lows and highs around them."""
+    if not any(channel.kind == "ratio" for channel in codec.channels):
+        return
+    place = {name.lower(): i for i, name in enumerate(codec.names)}
+    o, h, low, c = (place[name] for name in OHLC)
+    most = np.where(gaps[:, h], np.inf, values[:, h])
+    least = np.where(gaps[:, low], -np.inf, values[:, low])
+    for i in (o, c):
+        values[:, i] = np.where(gaps[:, i], values[:, i].clip(least, most), values[:, i])
+    ends = values[:, [o, c]]
+    values[:, h] = np.where(gaps[:, h], np.maximum(values[:, h], ends.max(1)), values[:, h])
+    values[:, low] = np.where(gaps[:, low], np.minimum(values[:, low], ends.min(1)), values[:, low])
 
 
 def _rounds(timed: Timed, length: int) -> list[tuple[list[int], list[bool]]]:
@@ -74,7 +91,7 @@ def _fill_windows(
     if np.isnan(whole).any():  # a channel without a value in this window: near ones will do, as none is known
         near = pd.DataFrame(values).groupby(timed.entity).transform(lambda c: c.ffill().bfill()).to_numpy()[rows]
         whole = np.where(np.isnan(whole), near, whole)
-    labels = {name: column[starts[chosen]] for name, column in timed.labels.items() if name in codec.condition_names}
+    labels = {n: column for n, column in timed.labels_from(starts[chosen]).items() if n in codec.condition_names}
     told, known = told_by(there, {channel.name: channel.kind for channel in codec.channels}), []
     for channel in codec.channels:
         known += [told[channel.name], *([np.ones_like(told[channel.name])] * 2 if channel.gaps else [])]

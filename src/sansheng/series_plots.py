@@ -49,6 +49,7 @@ def fans(name: str, real: Records, made: Records, channels: Sequence[str]) -> by
         axes[0].set_ylabel(channel, fontsize=8, parse_math=False)
         for plot in axes:
             plot.tick_params(labelsize=6)
+            plot.yaxis.get_offset_text().set_fontsize(6)
     for plot, title in zip(rows[0], ("quantiles at each step", f"{LINES} samples", "autocorrelation"), strict=True):
         plot.set_title(title, fontsize=8)
     out = io.BytesIO()

@@ -169,6 +169,17 @@ def test_rates_channels_formats_and_patterns_are_read_and_said(tmp_path: Path) -
     assert pitch == pytest.approx(300, abs=5)  # resampling keeps the pitch
 
 
+def test_names_that_may_say_something_are_pointed_out(tmp_path: Path) -> None:
+    for i, wave in enumerate(tones(4, 3000)):
+        write(tmp_path / "fields", f"{i % 2}_ann_{i}.wav", wave)
+        write(tmp_path / "numbered", f"take_{i}.wav", wave)
+    hints = [note for note in codecs.read(tmp_path / "fields", "audio").notes if "--label-pattern" in note]
+    assert hints == [
+        'no labels; names such as 0_ann_0.wav may say some, with --label-pattern "{a}_{b}_{c}" or better names'
+    ]
+    assert not any("--label-pattern" in note for note in codecs.read(tmp_path / "numbered", "audio").notes)
+
+
 def test_labels_from_sub_folders_and_a_split_of_ones_own(tmp_path: Path) -> None:
     for side in ("train", "test"):
         for i, wave in enumerate(tones(4, 3000)):

@@ -135,3 +135,19 @@ def test_a_level_never_seen_is_no_level():
 def test_summaries_are_plain():
     labels = {"y": np.array([1, 1, 2]), "z": np.array([0.5, 1.0, 1.5])}
     assert summarise(labels) == [("y", "2 levels: 1 (2), 2 (1)"), ("z", "a number from 0.5 to 1.5, mean 1")]
+
+
+def test_what_is_not_given_is_as_in_rows_that_are_so():
+    labels = {"digit": np.arange(300) % 10, "who": np.array(list("abc")).repeat(100)}
+    labels["digit"][:100] = 7  # only a says 7 … and nothing else
+    conditions, rng = Conditions.fit(labels, ["digit", "who"]), np.random.default_rng(0)
+    rows = conditions.encode(labels)
+    asked = {"who": ["a"] * 50 + ["b"] * 250}
+    found = conditions.decode(conditions.encode_some(asked, 300, rows, rng))
+    assert found["who"].tolist() == asked["who"]
+    assert (found["digit"][:50] == 7).all()
+    assert np.bincount(found["digit"][50:], minlength=10).min() > 10
+    whole = conditions.encode_some({"digit": 3, "who": "a"}, 2, rows, rng)  # nobody ever did: it can be asked for
+    assert conditions.decode(whole)["digit"].tolist() == [3, 3]
+    with pytest.raises(ValueError, match="unknown condition 'speaker'"):
+        conditions.encode_some({"speaker": "a"}, 2, rows, rng)

@@ -9,7 +9,8 @@ from sansheng import codecs
 from sansheng.codecs.base import Reading, Records
 from sansheng.codecs.series import SeriesCodec
 from sansheng.codecs.series_channels import filled, kind_of
-from sansheng.codecs.series_file import from_frame, from_windows, latest
+from sansheng.codecs.series_file import from_frame, from_windows
+from sansheng.codecs.series_past import latest
 from sansheng.data import open_data
 from sansheng.errors import DataError
 
@@ -249,6 +250,23 @@ def test_latest_rows_and_their_labels():
     np.testing.assert_array_equal(past.labels_at(24, ["hour"])["hour"], [100 % 24])
     with pytest.raises(DataError, match="Price"):
         latest(timed(100), {}, ["Price"], 24)
+
+
+@pytest.mark.parametrize(("freq", "ahead"), [("B", ["2024-01-29", "2024-01-30"]), ("D", ["2024-01-27", "2024-01-28"])])
+def test_days_without_rows_are_passed_over(freq, ahead):
+    stamps = pd.date_range(end="2024-01-26 16:00", periods=40, freq=freq)  # a Friday
+    past = latest(pd.DataFrame({"t": stamps, "x": np.arange(40.0)}), {}, ["x"], 8)
+    expected = np.array([f"{day}T16:00:00" for day in ahead], "datetime64[s]")
+    np.testing.assert_array_equal(past.times(np.array([1, 2]))[0], expected)
+    assert past.times(np.array([-7]))[0, 0] == stamps[-8].to_datetime64()
+    assert past.labels_at(8, ["weekday"])["weekday"] == [expected[0].astype("datetime64[D]").item().weekday()]
+
+
+def test_rows_of_several_series_at_the_same_times_are_pointed_out():
+    frame = pd.DataFrame({"when": np.tile(pd.date_range("2024-01-01", periods=60), 9), "x": np.arange(540.0)})
+    assert any("--entity" in note for note in from_frame(frame, {}).notes)
+    frame["who"] = np.arange(9).repeat(60)
+    assert any("one row every 1 day" in note for note in from_frame(frame, {"entity": "who"}).notes)
 
 
 def test_records_keep_what_is_said_of_them():

@@ -124,7 +124,11 @@ def sample(
     n: Number = 100,
     out: Annotated[
         str | None,
-        option("A folder (of images), or a file ending in .png, .npz, .npy, .csv, .parquet or .txt.", metavar="PATH"),
+        option(
+            "A folder (of images or recordings), or a file ending in .png, .wav, .flac, .npz, .npy, .csv, .parquet or "
+            ".txt.",
+            metavar="PATH",
+        ),
     ] = None,
     seed: Seed = 0,
     steps: Annotated[int | None, option("Steps of drawing, for diffusion and flow.")] = None,

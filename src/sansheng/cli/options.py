@@ -31,8 +31,8 @@ def flag(text: str, *names: str) -> Parameter:
 
 
 SOURCE = option(
-    "Your data: a folder, .zip or .parquet of images, a .csv or .parquet table, a .txt file of lines, a .npy or .npz "
-    "array, the URL of a database; or a built-in name: "
+    "Your data: a folder, .zip or .parquet of images, a folder of recordings, a .csv or .parquet table, a .txt file of "
+    "lines, a .npy or .npz array, the URL of a database; or a built-in name: "
     "digits, wine, breast-cancer, iris, diabetes, ring, grid, moons, checkerboard."
 )
 Source = Annotated[str, SOURCE]

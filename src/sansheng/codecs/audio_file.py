@@ -148,7 +148,7 @@ def pattern_of(text: str) -> re.Pattern[str]:
 def _labelled(shelf: Shelf, pattern: str | None) -> tuple[dict[str, Sequence[str]], pd.DataFrame, list[str]]:
     """(splits, labels, notes): by the pattern if there is one, which files that do not follow it are left out of."""
     if pattern is None:
-        return dict(shelf.splits), shelf.labels, []
+        return dict(shelf.splits), shelf.labels, [] if len(shelf.labels.columns) else _hint(list(shelf.names))
     expression = pattern_of(pattern)
     found = {name: expression.fullmatch(PurePosixPath(name).stem) for name in shelf.names}
     fields = {name: match.groupdict() for name, match in found.items() if match}
@@ -164,6 +164,18 @@ def _labelled(shelf: Shelf, pattern: str | None) -> tuple[dict[str, Sequence[str
     said += f"; {counted(lost, 'file')} called otherwise left out" if lost else ""
     splits = {key: [name for name in split if name in fields] for key, split in shelf.splits.items()}
     return {key: split for key, split in splits.items() if split or key == "train"}, columns, [said, *notes]
+
+
+def _hint(names: Sequence[str]) -> list[str]:
+    """That names seem to say something, if all have as many parts between underscores, some of which recur."""
+    parts = [PurePosixPath(name).stem.split("_") for name in names]
+    width = len(parts[0])
+    if width < 2 or any(len(found) != width for found in parts):
+        return []
+    if all(len(set(column)) in (1, len(names)) for column in zip(*parts, strict=True)):
+        return []
+    fields = "_".join(f"{{{chr(ord('a') + i)}}}" for i in range(min(width, 26)))
+    return [f'no labels; names such as {names[0]} may say some, with --label-pattern "{fields}" or better names']
 
 
 # -- decoding ------------------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, final
+from typing import Any, Protocol, final, runtime_checkable
 
 import numpy as np
 import torch
@@ -145,6 +145,24 @@ class Conditions:
             raise ValueError(f"a value is needed for {', '.join(missing)} (as in {missing[0]}=VALUE)")
         return torch.cat([_rows(label, given[label.name], n) for label in self.labels], dim=1)
 
+    def encode_some(self, given: Mapping[str, Any], n: int, rows: Tensor, rng: np.random.Generator) -> Tensor:
+        """As `encode_given`, but what is not given is that of one of `rows` ``(R, K)`` that is as given, drawn evenly;
+        where there is none, of any."""
+        if not 0 < len(given) < len(self.names) or not given.keys() <= set(self.names):
+            return self.encode_given(given, n)
+        asked = torch.cat([_rows(label, given[label.name], n) for label in self.labels if label.name in given], dim=1)
+        widths = [label.slot.width for label in self.labels]
+        is_given = torch.cat([torch.full((w,), name in given) for w, name in zip(widths, self.names, strict=True)])
+        chosen = np.empty(n, int)
+        kinds, kind_of = asked.unique(dim=0, return_inverse=True)
+        for kind, wanted in enumerate(kinds):
+            alike = np.flatnonzero((rows[:, is_given] == wanted).all(1).numpy())
+            here = (kind_of == kind).numpy()
+            chosen[here] = rng.choice(alike if len(alike) else len(rows), here.sum())
+        found = rows[torch.from_numpy(chosen)].clone()
+        found[:, is_given] = asked
+        return found
+
     def decode(self, condition: Tensor | None) -> dict[str, np.ndarray]:
         """Encoded conditions ``(N, K)`` back to labels; empty for None."""
         if condition is None or not self.labels:
@@ -158,6 +176,13 @@ class Conditions:
     @classmethod
     def from_json(cls, data: Sequence[Mapping[str, Any]]) -> Conditions:
         return cls([_label_from_json(fields) for fields in data])
+
+
+@runtime_checkable
+class Labelled(Protocol):
+    """A codec whose records have labels beside them."""
+
+    conditions: Conditions
 
 
 def summarise(labels: Mapping[str, np.ndarray]) -> list[tuple[str, str]]:

@@ -20,6 +20,7 @@ from sansheng.codecs import series_file
 from sansheng.codecs.archive import write_npz
 from sansheng.codecs.base import Encoded, Records, Source
 from sansheng.codecs.labels import Conditions, summarise
+from sansheng.codecs.pixels import counted
 from sansheng.codecs.series_channels import TYPES, Channel, fit_channels, raw_of, values_of
 from sansheng.codecs.series_file import from_windows, read
 from sansheng.errors import DataError, unknown
@@ -83,7 +84,10 @@ class SeriesCodec:
             raise DataError(f"channel {empty!r} has no value in the training windows")
         channels = fit_channels(values, names, types or {})
         n, length, _ = values.shape
-        description = [("data", f"{n:,} windows of {length} steps, {len(names)} channels"), *_described(channels)]
+        description = [
+            ("data", f"{n:,} windows of {length} steps, {counted(len(names), 'channel')}"),
+            *_described(channels),
+        ]
         conditions = Conditions.fit(records.labels, condition)
         return cls(channels, length, records.about, conditions, description + summarise(records.labels))
 
@@ -132,8 +136,14 @@ class SeriesCodec:
             return frame
         columns: dict[str, Any] = {"series": np.arange(n).repeat(length), "step": np.tile(np.arange(length), n)}
         columns |= {name: np.repeat(column, length) for name, column in records.labels.items()}
-        columns |= {name: records.values[:, :, i].ravel() for i, name in enumerate(self.names)}
+        columns |= {name: self.column(name, records.values[:, :, i].ravel()) for i, name in enumerate(self.names)}
         return pd.DataFrame(columns)
+
+    def column(self, name: str, values: np.ndarray) -> np.ndarray:
+        """Values of a channel as the table had them: whole numbers where it had only such."""
+        if name not in self.about.get("whole", ()) or not np.isfinite(values).all():
+            return values
+        return np.rint(values).astype(np.int64)
 
     def write(self, records: Records, path: Path) -> list[Path]:
         """.csv as `to_frame`; .npy windows ``(N, L, C)``, .npz with their labels."""
@@ -199,7 +209,7 @@ class SeriesCodec:
 def _described(channels: list[Channel]) -> list[tuple[str, str]]:
     said = {
         "number": "numbers, by rank",
-        "price": "prices: the logarithm of the first, then log-returns",
+        "price": "prices, or what else is positive and drifts: the logarithm of the first, then log-returns",
         "ratio": "prices, beside the close: low ≤ open, close ≤ high",
         "beside": "prices that go with another: their ratio to it",
     }

@@ -36,6 +36,7 @@ USUAL = 0.7
 """With this share of equal steps in time, series are taken for regular."""
 ELAPSED = "elapsed"
 """The channel that says how long after the row before a row of an irregular series stands [s]."""
+UNITS = (("day", 86400), ("h", 3600), ("min", 60))
 CALENDAR = {"hour": "hour", "weekday": "day_of_week", "month": "month"}
 
 
@@ -43,7 +44,7 @@ CALENDAR = {"hour": "hour", "weekday": "day_of_week", "month": "month"}
 class Timed:
     """Rows in time order: `frame` of numbers, `stamps` or None, `entity` codes, and labels of each entity.
 
-    order: the place of each row in the table it came from.
+    order: the place of each row in the table it came from. whole: columns of whole numbers.
     """
 
     frame: pd.DataFrame
@@ -52,11 +53,20 @@ class Timed:
     labels: Mapping[str, np.ndarray] = field(default_factory=dict)
     notes: Sequence[str] = ()
     order: np.ndarray = field(default_factory=lambda: np.zeros(0, int))
+    whole: Sequence[str] = ()
 
     def series(self) -> list[tuple[int, int]]:
         """(first row, row after the last) of each."""
         starts = np.flatnonzero(np.diff(self.entity, prepend=-1))
         return list(zip(starts.tolist(), [*starts[1:].tolist(), len(self.entity)], strict=True))
+
+    def labels_from(self, starts: np.ndarray) -> dict[str, np.ndarray]:
+        """Labels of windows that begin at these rows: of their series, and of the calendar where times are known."""
+        labels = {name: column[starts] for name, column in self.labels.items()}
+        if self.stamps is None:
+            return labels
+        begins = self.stamps.iloc[starts].dt
+        return labels | {n: getattr(begins, part).to_numpy() for n, part in CALENDAR.items() if n not in labels}
 
 
 def read(path: Path, reading: Reading) -> Source:
@@ -176,7 +186,8 @@ def in_time(frame: pd.DataFrame, options: Mapping[str, str], where: str = "the t
     values = pd.DataFrame({n: series_of(frame, n).to_numpy(np.float64, na_value=np.nan) for n in channels})
     if stamps is not None and (note := _spacing(values, stamps, codes)) is not None:
         notes.append(note)
-    return Timed(values, stamps, codes, labels, notes, order)
+    whole = [n for n in channels if kinds.is_integer_dtype(frame[n].dtype)]
+    return Timed(values, stamps, codes, labels, notes, order, whole)
 
 
 def _find_time(frame: pd.DataFrame, by: str | None) -> str | None:
@@ -231,13 +242,25 @@ def _spacing(values: pd.DataFrame, stamps: pd.Series, codes: np.ndarray) -> str 
         return None
     usual, counts = np.unique(gaps, return_counts=True)
     step, share = float(usual[counts.argmax()]), counts.max() / len(gaps)
+    if share >= USUAL and not step:
+        return (
+            f"{share:.0%} of rows have the time of the row before; if they are of several series, name the column "
+            "that says whose each is: --entity"
+        )
     if share >= USUAL:
         rest = "" if share == 1 else f", in {share:.0%} of steps; the others are taken for the same"
-        return f"one row every {pd.Timedelta(seconds=step)}{rest}"
+        return f"one row every {_span(step)}{rest}"
     elapsed = np.concatenate([[np.median(gaps)], np.diff(seconds_of(stamps))])
     elapsed[1:][np.diff(codes) != 0] = np.median(gaps)
     values[ELAPSED] = elapsed
     return f"rows come irregularly: the time since the row before is a channel, {ELAPSED!r} [s]"
+
+
+def _span(seconds: float) -> str:
+    """A length of time in the largest unit of which it is a whole number: ``15 min``, ``1 day``."""
+    name, size = next(((n, s) for n, s in UNITS if seconds % s == 0), ("s", 1))
+    many = seconds / size
+    return f"{many:g} {name}{'s' if name == 'day' and many > 1 else ''}"
 
 
 # -- windows -------------------------------------------------------------------------------------------------
@@ -285,79 +308,7 @@ def _how_split(by_time: Any, series: int, length: int) -> str:
 
 def _cut(timed: Timed, starts: np.ndarray, length: int) -> Records:
     values = timed.frame.to_numpy()[starts[:, None] + np.arange(length)]
-    labels: dict[str, np.ndarray] = {name: column[starts] for name, column in timed.labels.items()}
-    if timed.stamps is not None:
-        begins = timed.stamps.iloc[starts].dt
-        found = {name: getattr(begins, part).to_numpy() for name, part in CALENDAR.items() if name not in labels}
-        labels |= {name: column for name, column in found.items() if len(np.unique(column)) > 1}
-    return Records(values, labels, {"names": list(map(str, timed.frame.columns)), "layout": "long"})
-
-
-# -- what is to go on ----------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Past:
-    """The latest steps of each series: `values` ``(N, T, C)``, by name. last: the time of the last step, or None.
-
-    step: seconds from row to row. labels: of each series, what does not change in time.
-    """
-
-    values: np.ndarray
-    names: Sequence[Any]
-    last: np.ndarray | None = None
-    step: float = 0.0
-    labels: Mapping[str, np.ndarray] = field(default_factory=dict)
-
-    def repeat(self, times: int) -> Past:
-        """Each series so many times, in a row."""
-        labels = {name: np.asarray(column).repeat(times) for name, column in self.labels.items()}
-        last = None if self.last is None else self.last.repeat(times)
-        names = [name for name in self.names for _ in range(times)]
-        return Past(self.values.repeat(times, axis=0), names, last, self.step, labels)
-
-    def labels_at(self, row: int, wanted: Sequence[str]) -> dict[str, np.ndarray]:
-        """Labels of windows that begin at a row, counted from the first of `values`; it may lie ahead."""
-        found = {name: self.labels[name] for name in wanted if name in self.labels}
-        if self.last is not None:
-            after = np.timedelta64(round((row - self.values.shape[1] + 1) * self.step), "s")
-            begins = pd.Series(self.last + after).dt
-            found |= {n: getattr(begins, CALENDAR[n]).to_numpy() for n in wanted if n in CALENDAR and n not in found}
-        return found
-
-
-def latest(frame: pd.DataFrame, options: Mapping[str, str], channels: Sequence[str], length: int) -> Past:
-    """The last `length` rows of each series of a table, with the channels a model knows.
-
-    Raises DataError if one of them is not there or a series has no row.
-    """
-    timed = in_time(frame, options)
-    require(timed.frame, channels)
-    starts, stops = np.array(timed.series()).T
-    rows = min(length, int((stops - starts).min()))
-    index = stops[:, None] - rows + np.arange(rows)
-    values = timed.frame[list(channels)].to_numpy(np.float64)[index]
-    labels = {name: column[starts] for name, column in timed.labels.items()}
-    by = options.get("entity")
-    names = [0] if by is None else list(pd.unique(series_of(frame, by)))
-    if timed.stamps is None:
-        return Past(values, names, labels=labels)
-    stamps = timed.stamps.to_numpy("datetime64[s]")
-    gaps = np.diff(stamps.astype(np.int64))[np.diff(timed.entity) == 0]
-    return Past(values, names, stamps[stops - 1], float(np.median(gaps)) if len(gaps) else 0.0, labels)
-
-
-def require(frame: pd.DataFrame, channels: Sequence[str]) -> None:
-    """Raise DataError where a channel that a model knows is not there."""
-    if missing := [name for name in channels if name not in frame.columns]:
-        raise DataError(f"the table has no column of numbers {missing[0]!r}, which the model knows")
-
-
-def past_of_windows(values: np.ndarray, channels: Sequence[str]) -> Past:
-    """Windows ``(N, T, C)`` in memory. Raises DataError for another number of channels."""
-    windows = from_windows(
-        values, names=[] if values.ndim != 3 or values.shape[2] != len(channels) else channels
-    ).values
-    if windows.shape[2] != len(channels):
-        raise DataError(f"expected windows of {len(channels)} channels ({', '.join(channels)}), got {windows.shape[2]}")
-    return Past(windows, list(range(len(windows))))
+    labels = timed.labels_from(starts)
+    constant = [n for n in CALENDAR if n not in timed.labels and n in labels and len(np.unique(labels[n])) < 2]
+    about = {"names": list(map(str, timed.frame.columns)), "layout": "long", "whole": list(timed.whole)}
+    return Records(values, {n: column for n, column in labels.items() if n not in constant}, about)
