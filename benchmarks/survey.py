@@ -41,10 +41,12 @@ FAMILIES = ("vae", "gan", "diffusion", "flow")
 EVALUATIONS = (1, 2, 4, 8, 16, 32, 64)
 SAMPLES = 449
 MOMENTS = 16
+PLAIN = {"gamma": 0.0, "noise": 0.0, "coins": 0, "learning_rate": 3e-4, "betas": (0.5, 0.99)}
+"""Without penalty, at the better of two learning rates on the ring (3e-4, 1e-3): the default's is for penalised critics."""
 LOSSES = {
-    "minimax (the survey's loss)": {"loss": "minimax", "gamma": 0.0, "noise": 0.0, "coins": 0},
-    "minimax with R1 and R2": {"loss": "minimax"},
-    "relativistic without penalty": {"loss": "relativistic", "gamma": 0.0},
+    "minimax (the survey's loss)": {"loss": "minimax", **PLAIN},
+    "non-saturating": {"loss": "non_saturating", **PLAIN},
+    "relativistic without penalty": {"loss": "relativistic", **PLAIN},
     "relativistic with R1 and R2 (default)": {},
 }
 
