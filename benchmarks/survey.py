@@ -42,7 +42,7 @@ EVALUATIONS = (1, 2, 4, 8, 16, 32, 64)
 SAMPLES = 449
 MOMENTS = 16
 PLAIN = {"gamma": 0.0, "noise": 0.0, "coins": 0, "learning_rate": 3e-4, "betas": (0.5, 0.99)}
-"""Without penalty, at the better of two learning rates on the ring (3e-4, 1e-3): the default's is for penalised critics."""
+"""Without penalty, at the better of two learning rates on the ring (3e-4, 1e-3), as the default's needs the penalty."""
 LOSSES = {
     "minimax (the survey's loss)": {"loss": "minimax", **PLAIN},
     "non-saturating": {"loss": "non_saturating", **PLAIN},
