@@ -91,7 +91,7 @@ def open_data(
     held out at random by `split_seed`. Raises DataError for data that cannot be used and ValueError for an
     unknown kind or condition.
     """
-    how = dict(options or {})
+    how = {name: str(value) for name, value in (options or {}).items()}  # numbers, as Python users write them, too
     name, origin, kind, found = _find(source, kind, Reading(alpha, progress, how), query)
     asked = dict(types or {})
     found = codecs.retype(kind, found, asked)

@@ -98,7 +98,9 @@ def read_pictures(shelf: Shelf, reading: Reading) -> Source:
     first = len(kept["train"])
     parts = {"train": images[:first], "test": images[first:]}
     records = {
-        key: Records(parts[key], to_labels(shelf.labels.loc[names])) for key, names in kept.items() if len(names)
+        key: Records(parts[key], to_labels(shelf.labels.loc[names]), names=names)
+        for key, names in kept.items()
+        if len(names)
     }
     seen = [looks[name] for name in facts["names"]]
     notes = [*shelf.notes, *_remarks(seen, size, rule, facts["clear"], images.shape[3]), *facts["notes"]]
