@@ -36,7 +36,7 @@ def test_pictures_get_pairs_and_labels_a_table(scorer: Scorer) -> None:
     sections = closer_look([held_out], scorer)
     assert [section.title for section in sections] == ["Class by class"]  # references have no pairs
     columns, rows = sections[0].panels[0].content  # pyright: ignore
-    assert columns[0] == "class"
+    assert columns == ["class", "held-out data"]  # a column an entry, or references are out of sight
     assert [row[0] for row in rows] == [str(digit) for digit in range(10)]
     assert sum(float(row[1].split()[0]) for row in rows) == pytest.approx(100, abs=0.6)
 

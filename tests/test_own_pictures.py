@@ -1,5 +1,6 @@
 """A person's own pictures from end to end: transparency is remembered, large sets train, any size works."""
 
+import csv
 import json
 
 import numpy as np
@@ -10,7 +11,7 @@ import sansheng
 from paint import pictures, save
 from sansheng.budget import Budget
 from sansheng.cli import main
-from sansheng.codecs import rows
+from sansheng.codecs import Records, rows
 from sansheng.data import open_data
 from sansheng.events import Event
 from sansheng.plan import plan, telling
@@ -107,3 +108,71 @@ def test_progress_of_reading_is_told_now_and_then_with_the_time_left():
         "100 of 400 images decoded (25%), about 30 s left",
         "300 of 400 images decoded (75%), about 10 s left",
     ]
+
+
+@pytest.mark.parametrize("size", ["12", "8x10"])
+def test_the_size_that_is_asked_for_is_kept_by_the_run(clear, tmp_path, size):
+    high, wide = (12, 12) if size == "12" else (8, 10)
+    made = sansheng.train(clear, family="vae", options={"size": size}, out=tmp_path / "run", **TINY)
+    assert made.draw(1).values.shape == (1, high, wide, 3)
+    assert sansheng.load(tmp_path / "run").open_data().test_records.values.shape[1:] == (high, wide, 3)
+    assert sansheng.resume(tmp_path / "run", steps=1).draw(1).values.shape == (1, high, wide, 3)
+
+
+def test_any_source_of_pictures_is_brought_to_a_size(tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 256, (40, 20, 30), dtype=np.uint8)
+    np.savez(tmp_path / "some.npz", x_train=pixels, x_test=pixels[:10])
+    for source in (tmp_path / "some.npz", pixels, "digits"):
+        opened = open_data(source, options={"size": "6x9"})
+        assert opened.train_records.values.shape[1:] == opened.test_records.values.shape[1:] == (6, 9, 1)
+    (note,) = open_data(pixels, options={"size": "6x9"}).notes
+    assert note == "images resized from 20 high x 30 wide to 6 high x 9 wide"
+    assert open_data(pixels, options={"size": 6}).options == {"size": "6"}  # pyright: ignore[reportArgumentType]
+
+
+def test_small_pictures_are_enlarged_by_a_model_of_a_size_that_was_asked_for(clear, tmp_path):
+    sansheng.train("digits", family="flow", options={"size": "16"}, out=tmp_path / "run", **TINY)
+    out = tmp_path / "large.npz"
+    assert main(["enlarge", str(tmp_path / "run"), "digits", "-n", "3", "--out", str(out), "--quiet"]) == 0
+    assert np.load(out)["images"].shape == (3, 16, 16, 1)
+
+
+@pytest.mark.parametrize("size", ["0", "big", "8x8x3", "8x", "5000"])
+def test_a_size_that_is_none_is_a_mistake(capsys, size):
+    assert main(["info", "digits", "--size", size, "--quiet"]) == 2
+    assert "--size is a side such as 32" in capsys.readouterr().err
+
+
+def test_options_of_other_data_are_a_mistake_for_built_in_data_too(capsys):
+    assert main(["info", "digits", "--rate", "8000", "--quiet"]) == 2
+    assert "--rate is for audio data" in capsys.readouterr().err
+
+
+def test_strange_pictures_are_called_by_their_files(clear, tmp_path, capsys):
+    sansheng.train(clear, family="vae", out=tmp_path / "run", **TINY)
+    names = [f"{i}, new.png" for i in range(6)]
+    for name in names:
+        save(tmp_path / "new" / name, pictures(np.random.default_rng(1), 8, 9, 3))
+    (tmp_path / "new" / names[2]).write_bytes(b"")
+    assert main(["anomaly", str(tmp_path / "run"), str(tmp_path / "new"), "--quiet", "--samples", "1"]) == 0
+    head, *lines = csv.reader(capsys.readouterr().out.splitlines())
+    assert head == ["example", "file", "bits_per_dimension", "share_of_held_out_below"]
+    readable = [name for name in names if name != names[2]]
+    assert {line[1]: int(line[0]) for line in lines} == {name: i for i, name in enumerate(readable)}
+
+
+def test_a_flow_bounds_likelihood_in_two_ways_and_a_vae_in_one(clear, tmp_path, capsys):
+    for family in ("flow", "vae"):
+        made = sansheng.train(clear, family=family, out=tmp_path / family, **TINY)
+        words = ["anomaly", str(made.path), str(clear), "--samples", "2", "--variational", "--quiet"]
+        assert main(words) == (0 if family == "flow" else 2)
+    said = capsys.readouterr()
+    assert len(said.out.splitlines()) == 61
+    assert "a vae has one bound alone" in said.err
+
+
+def test_names_follow_their_records():
+    records = Records(np.arange(4), names=["a", "b", "c", "d"])
+    assert records.take(np.array([2, 0])).names == ["c", "a"]
+    assert records.join(records.take(np.array([1]))).names == ["a", "b", "c", "d", "b"]
+    assert records.join(Records(np.arange(2))).names == ()

@@ -176,6 +176,39 @@ def test_churned_converges_to_the_distribution_with_second_order(path):
     assert miss[1] < max(miss[0] / 2.4, 0.015)  # as near as 40,000 draws come
 
 
+def end_variance(sampler, path, steps, monkeypatch):
+    """Variance at the last time of what a sampler makes of N(0, v) data, in closed form.
+
+    With that denoiser, linear in x_t, the end is A x + Σ bᵢ zᵢ: A and the bᵢ are read off with units for x and zᵢ.
+    """
+    v, calls = 0.49, []
+    times = even_in_log_noise(path, steps)
+    rows = steps + 1
+
+    def unit(shape, **_):
+        calls.append(1)
+        return torch.eye(rows, dtype=torch.float64)[:, len(calls), None].clone()
+
+    def denoise(x_t, t):
+        return path.alpha(t) * v / (path.alpha(t) ** 2 * v + path.sigma(t) ** 2) * x_t
+
+    monkeypatch.setattr(torch, "randn", unit)
+    spread = (path.alpha(times[0]) ** 2 * v + path.sigma(times[0]) ** 2).sqrt()
+    start = torch.eye(rows, dtype=torch.float64)[:, 0, None] * spread
+    end = sampler(denoise, path, start, times, gen())
+    monkeypatch.undo()
+    exact = path.alpha(times[-1]) ** 2 * v + path.sigma(times[-1]) ** 2
+    return abs(end.square().sum().item() / exact.item() - 1)
+
+
+@ALL_PATHS
+@pytest.mark.parametrize(("sampler", "wanted"), [(ancestral, 1), (churned, 2)])
+def test_the_law_of_stochastic_samplers_has_their_order(path, sampler, wanted, monkeypatch):
+    """Weak order, by the variance of the ends, which needs no draws."""
+    few, many = (end_variance(sampler, path, steps, monkeypatch) for steps in (128, 512))
+    assert math.log2(few / many) / 2 == pytest.approx(wanted, abs=0.15)
+
+
 def test_taking_steps_again_does_not_change_the_distribution():
     path = PATHS["cosine"]()
     x = path.sigma(torch.ones(())) * torch.randn(20_000, 1, generator=gen(1), dtype=torch.float64)

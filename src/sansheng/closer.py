@@ -43,9 +43,9 @@ TIME_NOTE = (
     "is right lie on the grey ones; those of held-out data are apart where the series themselves have changed in time."
 )
 CLASSES_NOTE = (
-    "Each class as a classifier trained on the real labels sees it: the share of samples that fall in it, and the "
-    "Fréchet distance within it, where there are enough samples to tell. A class that is rarer than in the held-out "
-    "data, or farther than the others, is what a model has neglected."
+    "Each class as a classifier trained on the real labels sees it: the share of samples that fall in it, and in "
+    "brackets the Fréchet distance within it, where there are enough samples to tell. A class that is rarer than in "
+    "the held-out data, or farther than the others, is what a model has neglected."
 )
 
 
@@ -125,16 +125,16 @@ def _sheet(codec: Codec, records: Records, columns: int) -> bytes:
 
 
 def _classes(entries: Sequence[Entry], scorer: Scorer) -> Panel:
-    """A row for each class: share and Frechet distance of every entry."""
+    """A row for each class: share and Frechet distance of every entry, in one cell, so that none is out of sight."""
     shown = [entry for entry in entries if entry.shown is not None]
     found = [scorer.classes(entry.shown) for entry in shown if entry.shown is not None]
-    columns = ["class", *(f"{entry.name}: {what}" for entry in shown for what in ("share", "distance"))]
+    columns = ["class", *(entry.name for entry in shown)]
     rows = []
     for place, (name, _) in enumerate(found[0]):
         row = [name]
         for classes in found:
             one = classes[place][1]
             share = one.fake / max(1, sum(c.fake for _, c in classes))
-            row += [f"{100 * share:.1f} %", "–" if one.distance is None else f"{one.distance:.3g}"]
+            row.append(f"{100 * share:.1f} %" + ("" if one.distance is None else f" ({one.distance:.3g})"))
         rows.append(row)
     return Panel("classes", "reference", (columns, rows))

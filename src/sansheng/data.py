@@ -91,7 +91,7 @@ def open_data(
     held out at random by `split_seed`. Raises DataError for data that cannot be used and ValueError for an
     unknown kind or condition.
     """
-    how = dict(options or {})
+    how = {name: str(value) for name, value in (options or {}).items()}  # numbers, as Python users write them, too
     name, origin, kind, found = _find(source, kind, Reading(alpha, progress, how), query)
     asked = dict(types or {})
     found = codecs.retype(kind, found, asked)
@@ -206,7 +206,7 @@ def _find(
         kind, found = codecs.from_memory(source, kind, alpha=reading.alpha, options=reading.options)
         return kind, f"{kind} in memory", kind, found
     if str(source) in builtin.names():
-        return str(source), str(source), *_builtin(str(source), kind, reading.alpha)
+        return str(source), str(source), *_builtin(str(source), kind, reading)
     path = Path(source).expanduser()
     if not path.exists():
         raise DataError(_not_found(str(source)))
@@ -215,12 +215,11 @@ def _find(
     return path.stem, str(path), kind, codecs.read(path, kind, reading)
 
 
-def _builtin(name: str, kind: str | None, alpha: bool) -> tuple[str, Source]:
+def _builtin(name: str, kind: str | None, reading: Reading) -> tuple[str, Source]:
     own, source = builtin.load(name)
     if kind not in (None, own):
         raise DataError(f"{name} is {own} data and cannot be read as {kind}; leave the kind out")
-    codecs.check_options(own, alpha)
-    return own, source
+    return own, codecs.from_builtin(own, source, reading)
 
 
 def _not_found(given: str) -> str:

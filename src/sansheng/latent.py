@@ -50,12 +50,12 @@ def traverse(run: Run, record: Records, latent: int, *, steps: int = 7, span: fl
     return show(run, walked, None if condition is None else condition.repeat(steps, 1))
 
 
-def surprise(run: Run, records: Records, *, samples: int = 50, seed: int = 0) -> np.ndarray:
+def surprise(run: Run, records: Records, *, samples: int = 50, seed: int = 0, variational: bool = False) -> np.ndarray:
     """How little the model expects each record, ``(N,)`` [bits per dimension]: −bound on log₂ p(x) / D.
 
-    Raises ValueError for a family without a likelihood bound.
+    Arguments as for `Run.log_likelihood`. Raises ValueError for a family without such a bound.
     """
-    bound = run.log_likelihood(records, samples=samples, seed=seed)
+    bound = run.log_likelihood(records, samples=samples, seed=seed, variational=variational)
     return -bound / (run.model.space.size * np.log(2))
 
 

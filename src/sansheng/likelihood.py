@@ -82,12 +82,25 @@ def measure_likelihood(
     denoiser: Denoiser | NoisePredictor, batch: Batch, generator: torch.Generator
 ) -> Float[Tensor, " B"]:
     """The flow's log-density of data in their own coordinates, ``(B,)`` [nats]. Raises ValueError for symbols."""
+    denoise, u, volume = _in_coordinates(denoiser, batch)
+    return volume + flow_log_likelihood(denoise, denoiser.path, u, generator)
+
+
+def measure_bound(
+    denoiser: Denoiser | NoisePredictor, batch: Batch, generator: torch.Generator, *, samples: int
+) -> Float[Tensor, " B"]:
+    """The variational bound on it, from `samples` noise levels, ``(B,)`` [nats]. Raises ValueError for symbols."""
+    denoise, u, volume = _in_coordinates(denoiser, batch)
+    return volume + variational_bound(denoise, denoiser.path, u, generator, samples=samples)
+
+
+def _in_coordinates(denoiser: Denoiser | NoisePredictor, batch: Batch) -> tuple[Denoise, Tensor, Tensor]:
+    """(the denoiser given the condition, data in its coordinates, ln |du/dx| of a datum)"""
     if not can_measure(denoiser.space):
         raise ValueError("a likelihood along a flow is for numbers alone")
     condition, coordinates = given(batch.condition), denoiser.coordinates
     volume = coordinates.gain.expand(denoiser.space.shape).log().sum()
-    u = coordinates.embed(batch.x)
-    return volume + flow_log_likelihood(lambda u_t, t: denoiser(u_t, t, condition), denoiser.path, u, generator)
+    return lambda u_t, t: denoiser(u_t, t, condition), coordinates.embed(batch.x), volume
 
 
 def _rates(denoise: Denoise, path: Path, x: Tensor, t: Tensor, signs: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:

@@ -177,6 +177,15 @@ class HasLikelihood(Protocol):
 
 
 @runtime_checkable
+class HasVariationalBound(Protocol):
+    """A family with an exact likelihood that has a variational bound too."""
+
+    def variational_bound(self, batch: Batch, *, samples: int, generator: torch.Generator) -> Tensor:
+        """A lower bound on log p(x | condition) of each example, ``(B,)`` [nats]."""
+        ...
+
+
+@runtime_checkable
 class HasCode(Protocol):
     """A family that knows a datum by a few numbers, and shows what they stand for."""
 

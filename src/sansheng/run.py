@@ -29,7 +29,7 @@ from sansheng.health import examine
 from sansheng.loop import State, derive_seed
 from sansheng.loop import train as take_steps
 from sansheng.metrics import Score, score_privacy
-from sansheng.model import Batch, GenerativeModel, HasLikelihood, Sampling
+from sansheng.model import Batch, GenerativeModel, HasLikelihood, HasVariationalBound, Sampling
 from sansheng.plan import Source, extend, parse_budget, plan, telling
 from sansheng.recipe import Recipe, build, count_parameters
 from sansheng.rules import obey, read_rules
@@ -143,13 +143,22 @@ class Run:
         rows = rng.integers(len(self.conditions), size=n)
         return self.conditions[torch.from_numpy(rows)]
 
-    def log_likelihood(self, records: Records, *, samples: int = 50, seed: int = 0) -> np.ndarray:
+    def log_likelihood(
+        self, records: Records, *, samples: int = 50, seed: int = 0, variational: bool = False
+    ) -> np.ndarray:
         """A lower bound on log p of each record in encoded form, ``(N,)`` [nats], where the family has one.
+
+        That of a diffusion or a flow is exact along its flow, or with `variational` the bound by noise levels.
 
         Of pixels it is the probability of their levels, bounded by the density of levels blurred evenly (Theis 2016).
         """
         if not (self.model.has_likelihood and isinstance(self.model, HasLikelihood)):
             raise ValueError(f"a {self.recipe.family} has no likelihood bound of these data")
+        measure = self.model.log_likelihood
+        if variational:
+            if not isinstance(self.model, HasVariationalBound):
+                raise ValueError(f"a {self.recipe.family} has one bound alone, so leave out --variational")
+            measure = self.model.variational_bound
         density = getattr(self.model, "observed", self.model.space) is self.model.space and not self.model.space.binary
         level = self.codec.level if isinstance(self.codec, Quantised) and density else None
         encoded = self.codec.encode(records)
@@ -160,7 +169,7 @@ class Run:
             x = some.x
             if level is not None:
                 x = x + level * (torch.rand(x.shape, generator=generator, device=x.device) - 0.5)
-            bound = self.model.log_likelihood(Batch(x, some.condition), samples=samples, generator=generator).cpu()
+            bound = measure(Batch(x, some.condition), samples=samples, generator=generator).cpu()
             bounds.append(bound if level is None else bound + self.model.space.size * math.log(level))
         return torch.cat(bounds).numpy()
 

@@ -199,6 +199,16 @@ def test_its_likelihood_of_gaussian_data_is_their_density(path):
     torch.testing.assert_close(found, torch.distributions.Normal(MEAN, STD).log_prob(x).sum(1), atol=0.06, rtol=0)
 
 
+@ALL_PATHS
+def test_its_variational_bound_of_gaussian_data_is_tight(path):
+    """Of the very Gaussian that was measured: on average over data, and never far above the density."""
+    model = silent(path)
+    x = MEAN + STD * torch.randn(2000, 2, generator=gen(2))
+    found = model.variational_bound(Batch(x), samples=50, generator=gen()).mean()
+    exact = torch.distributions.Normal(MEAN, STD).log_prob(x).sum(1).mean()
+    torch.testing.assert_close(found, exact, atol=0.1, rtol=0)
+
+
 def test_only_numbers_have_a_likelihood():
     mixed = Space((Real(1), Category(2)))
     model = Diffusion(mixed, Denoiser(mixed, Silent(), Cosine()))

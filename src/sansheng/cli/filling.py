@@ -23,7 +23,7 @@ def fill(
     run: RunPath, data: Source, /, *,
     hole: Annotated[str | None, option("Which rows and columns are drawn anew.", metavar="R:R,C:C")] = None,
     gap: Annotated[str, option("In lines, the character that stands for one to be found.")] = "_",
-    n: Annotated[int, option("How many examples, from the first on.")] = 8,
+    n: Annotated[int, option("How many examples, from the first on.", "-n", "--number", "--n")] = 8,
     draws: Draws = 1, seed: Seed = 0, steps: Steps = None, out: Target = None, device: Device = "auto",
     force: Force = False, quiet: Quiet = False,
 ) -> None:  # fmt: skip
@@ -118,7 +118,7 @@ def impute(
 @app.command(sort_key=12)
 def enlarge(
     run: RunPath, data: Source, /, *,
-    n: Annotated[int, option("How many pictures, from the first on.")] = 8,
+    n: Annotated[int, option("How many pictures, from the first on.", "-n", "--number", "--n")] = 8,
     draws: Draws = 1, seed: Seed = 0, steps: Steps = None, out: Target = None, device: Device = "auto",
     force: Force = False, quiet: Quiet = False,
 ) -> None:  # fmt: skip
@@ -135,7 +135,7 @@ def enlarge(
         some = records.take(np.arange(min(n, len(records))))
         return module.enlarge(trained, some, module.Drawing(draws, seed, steps))
 
-    _write(run, data, out, device, force, quiet, act)
+    _write(run, data, out, device, force, quiet, act, resized=False)
 
 
 @app.command(sort_key=13)
@@ -166,7 +166,9 @@ def animate(
     print(path)
 
 
-def _write(run: str, data: str, out: str | None, device: str, force: bool, quiet: bool, act: Any) -> None:
+def _write(
+    run: str, data: str, out: str | None, device: str, force: bool, quiet: bool, act: Any, *, resized: bool = True
+) -> None:
     """Read, draw and write, as `sample` writes."""
     refuse_overwriting(out, force)
     from sansheng import filling
@@ -176,7 +178,7 @@ def _write(run: str, data: str, out: str | None, device: str, force: bool, quiet
     with reporter(quiet) as observe:
         trained = load(run, device=device)
         observe(Event("phase", f"reading {data}"))
-        records = samples.read_for(trained, data)
+        records = samples.read_for(trained, data, resized=resized)
         observe(Event("phase", "drawing"))
         made = act(filling, trained, records)
         target = Path(out).expanduser() if out is not None else None

@@ -5,12 +5,13 @@ The one constraint: importing this file imports neither torch nor numpy.
 
 from __future__ import annotations
 
+import csv
 import sys
 from pathlib import Path
 from typing import Annotated, Any
 
 from sansheng.cli.commands import app, reporter
-from sansheng.cli.options import Device, Force, Quiet, RunPath, Source, option, refuse_overwriting
+from sansheng.cli.options import Device, Force, Quiet, RunPath, Source, flag, option, refuse_overwriting
 from sansheng.events import Event
 
 Target = Annotated[str | None, option("A folder (of images) or a file, as for sample.", metavar="PATH")]
@@ -73,11 +74,15 @@ def traverse(
 def anomaly(
     run: RunPath, data: Source, /, *,
     samples: Annotated[int, option("Draws behind each bound; more make it tighter.")] = 50,
+    variational: Annotated[
+        bool, flag("Of a diffusion or a flow the variational bound, from so many draws, not the exact likelihood.")
+    ] = False,
     device: Device = "auto", quiet: Quiet = False,
 ) -> None:  # fmt: skip
     """Say how little a model expects each of your examples, as CSV, the strangest first.
 
-    Columns: the example, counted from 0; bits per dimension; the share of held-out data that is less strange.
+    Columns: the example, counted from 0; the file, if each is one; bits per dimension; the share of held-out data that
+    is less strange.
     For models with a likelihood bound. For example:
 
         sansheng anomaly runs/patients-vae-1 new_patients.csv > strange.csv
@@ -88,15 +93,18 @@ def anomaly(
     from sansheng.cli.samples import read_for
     from sansheng.run import load
 
+    how: dict[str, Any] = {"samples": samples, "variational": variational}
     with reporter(quiet) as observe:
         trained = load(run, device=device)
         records = read_for(trained, data)
         observe(Event("phase", f"bounding the likelihood of {len(records):,} examples"))
-        bits = latent.surprise(trained, records, samples=samples)
-        usual = np.sort(latent.surprise(trained, trained.open_data().test_records, samples=samples))
-    print("example,bits_per_dimension,share_of_held_out_below")
+        bits = latent.surprise(trained, records, **how)
+        usual = np.sort(latent.surprise(trained, trained.open_data().test_records, **how))
+    table = csv.writer(sys.stdout, lineterminator="\n")
+    named = [[name] for name in records.names] or [[]] * len(records)
+    table.writerow(["example", *(["file"] if records.names else []), "bits_per_dimension", "share_of_held_out_below"])
     for i in np.argsort(-bits):
-        print(f"{i},{bits[i]:.4f},{np.searchsorted(usual, bits[i]) / len(usual):.4f}")
+        table.writerow([i, *named[i], f"{bits[i]:.4f}", f"{np.searchsorted(usual, bits[i]) / len(usual):.4f}"])
 
 
 def _walk(run: str, data: str, out: str | None, device: str, force: bool, quiet: bool, act: Any) -> None:

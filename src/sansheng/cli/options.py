@@ -82,6 +82,13 @@ Rules = Annotated[
 class HowRead:
     """How data of some kinds are to be read; None where nothing was said."""
 
+    size: Annotated[
+        str | None,
+        option(
+            "Of images: their side [px], or HEIGHTxWIDTH such as 28x36, cropped and resized to it; the commonest "
+            "size, at most 128 a side, unless told.",
+        ),
+    ] = None
     window: Annotated[
         int | None,
         option("Rows of a series, or characters of a long text, that are one example; 24 or 256 unless told."),

@@ -26,12 +26,13 @@ OWN = re.compile(r"\d{5,}\.(png|wav)|grid\.png|labels\.csv")
 """Names of the files in a folder of images or recordings that we wrote."""
 
 
-def read_for(trained: Run, data: str) -> Records:
-    """A person's records, read as those the model was trained on were."""
+def read_for(trained: Run, data: str, *, resized: bool = True) -> Records:
+    """A person's records, read as those the model was trained on were; pictures in their own size unless `resized`."""
     from sansheng.data import read_records
 
     reference = trained.recipe.data
-    how = {"alpha": reference.alpha, "types": reference.types, "options": reference.options}
+    options = {name: value for name, value in reference.options.items() if resized or name != "size"}
+    how = {"alpha": reference.alpha, "types": reference.types, "options": options}
     return read_records(data, trained.codec.kind, **how)
 
 

@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from sansheng.codecs import archive, array, audio, audio_file, image, parquet, series, table, text, zipped
+from sansheng.codecs import archive, array, audio, audio_file, image, parquet, pixels, series, table, text, zipped
 from sansheng.codecs.base import Codec, Encoded, Reading, Records, Source
 from sansheng.errors import DataError, unknown
 
 __all__ = [
     "KINDS", "Codec", "Encoded", "Kind", "Reading", "Records", "Source",
-    "check_options", "codec_class", "fit", "from_json", "from_memory", "guess", "read", "retype",
+    "check_options", "codec_class", "fit", "from_builtin", "from_json", "from_memory", "guess", "read", "retype",
 ]  # fmt: skip
 
 CodecClass = (
@@ -46,7 +46,7 @@ def _without_options(read: Callable[[Path], Source]) -> Callable[[Path, Reading]
 
 
 KINDS: dict[str, Kind] = {
-    "image": Kind(image.read, image.ImageCodec),
+    "image": Kind(image.read, image.ImageCodec, image.OPTIONS),
     "table": Kind(_without_options(table.read), table.TableCodec),
     "text": Kind(text.read, text.TextCodec, text.OPTIONS),
     "array": Kind(_without_options(array.read), array.ArrayCodec),
@@ -123,6 +123,12 @@ def check_options(kind: str, alpha: bool, options: Mapping[str, str] | None = No
             raise ValueError(f"{flag} is for {' and '.join(whose) or 'no'} data, and this is {kind} data (--as KIND)")
 
 
+def from_builtin(kind: str, source: Source, reading: Reading) -> Source:
+    """A built-in data set as a person wants it read. Raises ValueError for options that are not of its kind."""
+    check_options(kind, reading.alpha, reading.options)
+    return image.brought_to(source, reading.options) if kind == "image" else source
+
+
 def codec_class(kind: str) -> CodecClass:
     """The codec of a kind. Raises ValueError listing the kinds for an unknown one."""
     return _known(kind).codec
@@ -180,7 +186,7 @@ def _fitting_kinds(values: Any, alpha: bool, options: Mapping[str, str]) -> dict
     if isinstance(values, np.ndarray):
         both: dict[str, Callable[[Any], Source]] = {
             "array": array.from_arrays,
-            "image": lambda images: image.from_arrays(images, alpha=alpha),
+            "image": lambda images: image.from_arrays(images, alpha=alpha, size=pixels.asked_size(options)),
             "series": lambda windows: series.from_memory(windows, options),
             "audio": lambda waves: audio.from_waves(waves, options),
         }

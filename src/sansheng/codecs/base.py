@@ -26,12 +26,13 @@ class Records:
     values: uint8 ``(N, H, W, C)`` for images (`rows.Rows` of such an array where it is large), float ``(N, D)`` for
     arrays and points, ``(N, L, C)`` for series, a DataFrame for a table, a list of strings for text. labels: what else
     is known of each example (an image's class), by name. about: what is known of all of them, such as the names of
-    channels, as JSON.
+    channels, as JSON. names: what a person calls each of them, such as the file of a picture, where they have names.
     """
 
     values: Any
     labels: Mapping[str, np.ndarray] = field(default_factory=dict)
     about: Mapping[str, Any] = field(default_factory=dict)
+    names: Sequence[str] = ()
 
     def __len__(self) -> int:
         return len(self.values)
@@ -39,20 +40,26 @@ class Records:
     def take(self, index: np.ndarray) -> Records:
         """The examples at `index`, in that order."""
         labels = {name: column[index] for name, column in self.labels.items()}
+        names = np.array(self.names, object)[index].tolist() if self.names else ()
         if hasattr(self.values, "iloc"):
-            return replace(self, values=self.values.iloc[index].reset_index(drop=True), labels=labels)
-        if isinstance(self.values, list):
-            return replace(self, values=[self.values[i] for i in index], labels=labels)
-        return replace(self, values=take(self.values, index), labels=labels)
+            values = self.values.iloc[index].reset_index(drop=True)
+        elif isinstance(self.values, list):
+            values = [self.values[i] for i in index]
+        else:
+            values = take(self.values, index)
+        return replace(self, values=values, labels=labels, names=names)
 
     def join(self, other: Records) -> Records:
         """These examples and then the others, with the labels that both have."""
         labels = {n: np.concatenate([c, other.labels[n]]) for n, c in self.labels.items() if n in other.labels}
+        names = [*self.names, *other.names] if self.names and other.names else ()
         if isinstance(self.values, pd.DataFrame):
-            return replace(self, values=pd.concat([self.values, other.values], ignore_index=True), labels=labels)
-        if isinstance(self.values, list):
-            return replace(self, values=[*self.values, *other.values], labels=labels)
-        return replace(self, values=np.concatenate([self.values, other.values]), labels=labels)
+            values = pd.concat([self.values, other.values], ignore_index=True)
+        elif isinstance(self.values, list):
+            values = [*self.values, *other.values]
+        else:
+            values = np.concatenate([self.values, other.values])
+        return replace(self, values=values, labels=labels, names=names)
 
 
 @dataclass(frozen=True)

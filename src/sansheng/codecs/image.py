@@ -25,10 +25,13 @@ from sansheng.codecs.pictures import NO_ALPHA, read_pictures
 from sansheng.codecs.pixels import (
     MAX_SIDE,
     array_to_images,
+    asked_size,
+    by,
     counted,
     fitted,
     narrowed,
     over_white,
+    resized,
     scale_of,
     to_nhwc,
     to_picture,
@@ -44,6 +47,7 @@ GRID_IMAGES = 64
 GRID_WIDTH = 640
 """About how wide a grid is drawn [px]."""
 WRITTEN = (".png", ".npz", ".npy")
+OPTIONS = ("size",)
 READABLE = (zipped.SUFFIX, parquet.SUFFIX, *SUFFIXES)
 COLOURS = {1: "grey", 2: "grey + alpha", 3: "RGB", 4: "RGBA"}
 
@@ -64,8 +68,9 @@ def read(path: Path, reading: Reading | None = None) -> Source:
     found = read_arrays(path)
     try:
         source = from_arrays(
-            found.values, found.labels, test_values=found.test_values, test_labels=found.test_labels, alpha=how.alpha
-        )
+            found.values, found.labels, test_values=found.test_values, test_labels=found.test_labels, alpha=how.alpha,
+            size=asked_size(how.options),
+        )  # fmt: skip
     except DataError as error:
         raise DataError(f"{path}: {error}") from error
     return Source(source.records, source.test, [*found.notes, *source.notes])
@@ -78,28 +83,42 @@ def from_arrays(
     test_values: np.ndarray | None = None,
     test_labels: Mapping[str, np.ndarray] | None = None,
     alpha: bool = False,
+    size: tuple[int, int] | None = None,
 ) -> Source:
     """Images of any layout and range as records.
 
     values: (N, H, W), (N, H, W, C), (N, C, H, W) with C = 1 … 4, or (N, H·W) for squares; numbers of any range, which
-    is found in the training images and used for the test images too. Images over `MAX_SIDE` px are shrunk. alpha: keep
-    the last channel of 2 or 4 where any training image is transparent; else they are laid over white.
+    is found in the training images and used for the test images too. alpha: keep the last channel of 2 or 4 where any
+    training image is transparent; else they are laid over white. size: (width, height) they are cropped and resized to;
+    without it those over `MAX_SIDE` px are shrunk.
     """
     nhwc, remark = to_nhwc(values)
     scale = scale_of(values)
     clear = _count_clear(nhwc, scale.high)
     kept = alpha and clear > 0
-    images = array_to_images(values, scale, kept)
+    images = array_to_images(values, scale, kept, size)
     notes = [note for note in (remark, scale.note, _alpha_note(nhwc.shape, clear, alpha)) if note]
     if images.shape[1:3] != nhwc.shape[1:3]:
-        notes.append(f"images shrunk from {_by(nhwc.shape)} to {_by(images.shape)} (at most {MAX_SIDE} px a side)")
+        why = "" if size else f" (at most {MAX_SIDE} px a side unless --size says more)"
+        done = "resized" if size else "shrunk"
+        notes.append(f"images {done} from {by(*nhwc.shape[1:3])} to {by(*images.shape[1:3])}{why}")
     records = Records(images, label_columns(labels or {}, len(images), "training images"))
     if test_values is None or not len(test_values):
         return Source(records, None, notes)
-    test = array_to_images(test_values, scale, kept)
+    test = array_to_images(test_values, scale, kept, size)
     if test.shape[1:] != images.shape[1:]:
         raise DataError(f"test images are {test.shape[1:]}, training images {images.shape[1:]} (H, W, C)")
     return Source(records, Records(test, label_columns(test_labels or {}, len(test), "test images")), notes)
+
+
+def brought_to(source: Source, options: Mapping[str, str]) -> Source:
+    """Pictures that are bytes already, in the size that is asked for."""
+    size = asked_size(options)
+    if size is None:
+        return source
+    parts = [source.records, *([source.test] if source.test is not None else [])]
+    records = [Records(resized(part.values, size), part.labels) for part in parts]
+    return Source(records[0], records[1] if len(records) > 1 else None, source.notes)
 
 
 def grid(images: np.ndarray, columns: int) -> np.ndarray:
@@ -139,7 +158,7 @@ class ImageCodec:
         if not len(values) or values.shape[3] not in COLOURS:
             raise DataError(f"image records of shape {values.shape}; (N, H, W, 1 … 4) with N > 0 is allowed")
         n, height, width, channels = values.shape
-        data = f"{counted(n, f'{COLOURS[channels]} image')}, {height} x {width}"
+        data = f"{counted(n, f'{COLOURS[channels]} image')}, {by(height, width)}"
         description = [("data", data), *summarise(records.labels)]
         return cls((height, width, channels), Conditions.fit(records.labels, condition), description)
 
@@ -225,10 +244,6 @@ class ImageCodec:
         height, width, channels = data["shape"]
         description = [(name, text) for name, text in data["description"]]
         return cls((height, width, channels), Conditions.from_json(data["conditions"]), description)
-
-
-def _by(shape: tuple[int, ...]) -> str:
-    return f"{shape[1]} x {shape[2]}"
 
 
 def _shelf(path: Path) -> Shelf | None:

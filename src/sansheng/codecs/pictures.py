@@ -21,7 +21,19 @@ from sansheng.codecs import cache, rows
 from sansheng.codecs.base import Reading, Records, Source
 from sansheng.codecs.each import MAX_BROKEN, each
 from sansheng.codecs.label_file import to_labels
-from sansheng.codecs.pixels import MAX_SIDE, Rule, capped, counted, depth_of, fitted, narrowed, plain, widened
+from sansheng.codecs.pixels import (
+    MAX_SIDE,
+    Rule,
+    asked_size,
+    by,
+    capped,
+    counted,
+    depth_of,
+    fitted,
+    narrowed,
+    plain,
+    widened,
+)  # fmt: skip
 from sansheng.codecs.shelf import Shelf
 from sansheng.errors import DataError
 
@@ -64,15 +76,17 @@ def read_pictures(shelf: Shelf, reading: Reading) -> Source:
     """Every picture of a shelf as uint8 ``(N, H, W, C)``, C = 1 (grey), 2 (grey, alpha), 3 (RGB) or 4 (RGB, alpha).
 
     Pictures are turned by their EXIF tag, made grey if all of the training pictures are, laid over white unless their
-    transparency is kept, and brought to the commonest size (centre-crop to its aspect, then resize), at most
-    `MAX_SIDE` on the longer side. A set that is large when decoded is decoded once and kept (`cache`).
+    transparency is kept, and brought to the size that is asked for, or else to the commonest, at most `MAX_SIDE` on the
+    longer side (centre-crop to its aspect, then resize). A set that is large when decoded is decoded once and kept
+    (`cache`).
 
     Raises DataError if there are none, or more than 20 % are broken.
     """
+    asked = asked_size(reading.options)
     with _bombs_as_errors():
         looks, broken = each(lambda name: _look(shelf, name), shelf.names, _reason)
         train = [looks[name] for name in shelf.splits["train"] if name in looks]
-        size = capped(_commonest([look.size for look in train]))
+        size = asked or capped(_commonest([look.size for look in train]))
         rule = _rule(list(looks.values()), reading.alpha)
         images, facts = _decode(shelf, list(looks), size, rule, reading)
     broken |= facts["broken"]
@@ -84,7 +98,9 @@ def read_pictures(shelf: Shelf, reading: Reading) -> Source:
     first = len(kept["train"])
     parts = {"train": images[:first], "test": images[first:]}
     records = {
-        key: Records(parts[key], to_labels(shelf.labels.loc[names])) for key, names in kept.items() if len(names)
+        key: Records(parts[key], to_labels(shelf.labels.loc[names]), names=names)
+        for key, names in kept.items()
+        if len(names)
     }
     seen = [looks[name] for name in facts["names"]]
     notes = [*shelf.notes, *_remarks(seen, size, rule, facts["clear"], images.shape[3]), *facts["notes"]]
@@ -228,10 +244,11 @@ def _remarks(looks: Sequence[Look], size: tuple[int, int], rule: Rule, clear: in
     sizes, n = [look.size for look in looks], len(looks)
     changed = sum(old != size for old in sizes)
     if changed:
-        shrunk = f" (larger ones are shrunk to {MAX_SIDE} px)" if max(map(max, sizes)) > MAX_SIDE else ""
+        cut = max(size) == MAX_SIDE < max(map(max, sizes))
+        shrunk = f" (at most {MAX_SIDE} px a side unless --size says more)" if cut else ""
         yield (
             f"{changed:,} of {n:,} images, of {counted(len(set(sizes)), 'size')}, "
-            f"cropped to the aspect of and resized to {size[0]} x {size[1]}{shrunk}"
+            f"cropped to the aspect of and resized to {by(size[1], size[0])}{shrunk}"
         )
     if clear and not rule.alpha:
         yield f"{counted(clear, 'transparent image')} of {n:,} laid over white (--alpha keeps transparency)"

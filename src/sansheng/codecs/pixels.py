@@ -5,6 +5,7 @@ The one constraint: a rule is settled once (from the training split) and then ho
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +20,8 @@ FEW_LEVELS = 16
 CHUNK = 4096
 DEPTHS = (255, 1023, 4095, 16383, 65535)
 """What can be white in a picture of more than 8 bits: the largest number of 8, 10, 12, 14 or 16 bits."""
+LARGEST = 512
+"""The longest side a person may ask for [px]."""
 
 
 @dataclass(frozen=True)
@@ -91,16 +94,46 @@ def to_nhwc(values: np.ndarray) -> tuple[np.ndarray, str | None]:
     )
 
 
-def array_to_images(values: np.ndarray, scale: Scale, alpha: bool = False) -> np.ndarray:
-    """Bytes ``(N, H, W, C)``: scaled, shrunk to `MAX_SIDE`; transparent ones laid over white unless `alpha`."""
+def array_to_images(
+    values: np.ndarray, scale: Scale, alpha: bool = False, size: tuple[int, int] | None = None
+) -> np.ndarray:
+    """Bytes ``(N, H, W, C)``: scaled, brought to `size` (width, height) or else shrunk to `MAX_SIDE`.
+
+    Transparent ones are laid over white unless `alpha`.
+    """
     images = np.ascontiguousarray(scale.to_bytes(to_nhwc(values)[0]))
-    height, width, channels = images.shape[1:]
-    if channels in (2, 4) and not alpha:
+    if images.shape[3] in (2, 4) and not alpha:
         images = over_white(images)
-    if max(height, width) > MAX_SIDE:
-        size = capped((width, height))
-        images = np.stack([_channels_last(fitted(to_picture(image), size)) for image in images])
+    images = resized(images, size or capped((images.shape[2], images.shape[1])))
     return cleared(images) if images.shape[3] in (2, 4) else images
+
+
+def resized(images: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Bytes ``(N, *, *, C)``, each cropped to the aspect of `size` (width, height) and resized to it."""
+    if images.shape[1:3] == size[::-1]:
+        return images
+    return np.stack([_channels_last(fitted(to_picture(image), size)) for image in images])
+
+
+def asked_size(options: Mapping[str, str]) -> tuple[int, int] | None:
+    """(width, height) of the option `size`, ``"32"`` or ``"28x36"`` (height x width), or None where nothing is asked.
+
+    Raises ValueError for another text, or a side over `LARGEST`.
+    """
+    text = options.get("size")
+    if text is None:
+        return None
+    sides = [int(side) for side in text.lower().split("x") if side.strip().isdigit()]
+    if len(sides) != text.lower().count("x") + 1 or len(sides) > 2 or not 1 <= min(sides) <= max(sides) <= LARGEST:
+        raise ValueError(
+            f"--size is a side such as 32, or HEIGHTxWIDTH such as 28x36, of 1 to {LARGEST} px, not {text!r}"
+        )
+    return sides[-1], sides[0]
+
+
+def by(height: int, width: int) -> str:
+    """``64 x 64``, ``28 high x 36 wide``."""
+    return f"{height} x {width}" if height == width else f"{height} high x {width} wide"
 
 
 def capped(size: tuple[int, int]) -> tuple[int, int]:

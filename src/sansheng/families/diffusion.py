@@ -13,7 +13,7 @@ from sansheng.denoiser import (
     sample_within,
     stratified_normal,
 )
-from sansheng.likelihood import can_measure, measure_likelihood
+from sansheng.likelihood import can_measure, measure_bound, measure_likelihood
 from sansheng.model import DEFAULT_SAMPLING, Batch, GenerativeModel, Sampling, Turn, given
 from sansheng.space import Space
 
@@ -82,6 +82,11 @@ class Diffusion(GenerativeModel):
     def log_likelihood(self, batch: Batch, *, samples: int, generator: torch.Generator) -> Tensor:
         """log p(x | condition) of each example along the probability flow, ``(B,)`` [nats], exact but for its noise."""
         return measure_likelihood(self.denoiser, batch, generator)
+
+    @torch.no_grad()
+    def variational_bound(self, batch: Batch, *, samples: int, generator: torch.Generator) -> Tensor:
+        """A lower bound on it from `samples` noise levels, ``(B,)`` [nats] (`likelihood.variational_bound`)."""
+        return measure_bound(self.denoiser, batch, generator, samples=samples)
 
     @torch.no_grad()
     def sample(

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from sansheng.denoiser import Denoiser, count_evaluations, sample_denoiser, sample_within, stratified_normal
-from sansheng.likelihood import can_measure, measure_likelihood
+from sansheng.likelihood import can_measure, measure_bound, measure_likelihood
 from sansheng.model import DEFAULT_SAMPLING, Batch, GenerativeModel, Sampling, Turn, given
 from sansheng.space import Space
 
@@ -70,6 +70,11 @@ class Flow(GenerativeModel):
     def log_likelihood(self, batch: Batch, *, samples: int, generator: torch.Generator) -> Tensor:
         """log p(x | condition) of each example along the probability flow, ``(B,)`` [nats], exact but for its noise."""
         return measure_likelihood(self.denoiser, batch, generator)
+
+    @torch.no_grad()
+    def variational_bound(self, batch: Batch, *, samples: int, generator: torch.Generator) -> Tensor:
+        """A lower bound on it from `samples` noise levels, ``(B,)`` [nats] (`likelihood.variational_bound`)."""
+        return measure_bound(self.denoiser, batch, generator, samples=samples)
 
     @torch.no_grad()
     def sample(
