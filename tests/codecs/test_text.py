@@ -203,3 +203,11 @@ def test_large_sets_are_turned_to_vectors_when_asked_for():
     few = encoded.rows(torch.tensor([3, 5]))
     assert codec.decode(few.x).values == [lines[3], lines[5]]
     assert len(encoded) == len(lines)
+
+
+def test_characters_are_those_that_are_encoded_and_an_end():
+    codec = TextCodec.fit(Records(["abc", "cab"]))
+    assert codec.characters(Records(["ab", "", "axb", "abcabc"])).tolist() == [3, 1, 3, 4]
+    about = {"unit": "windows", "tokens": "bpe"}
+    pieces = TextCodec.fit(Records(["the cat", "the mat"] * 9, {}, about))
+    assert pieces.characters(Records(["the cat"], {}, about)).tolist() == [7]
