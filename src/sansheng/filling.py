@@ -82,10 +82,10 @@ def fill_lines(run: Run, lines: Sequence[str], *, gap: str = GAP, how: Drawing =
 def fill_text(run: Run, text: str, *, gap: str = GAP, length: int | None = None, how: Drawing = ONCE) -> list[str]:
     """`draws` of a text of any length, its `gap` characters replaced by drawn ones, for a model of windows.
 
-    length: how many characters it is to have, going on after its end; where there are no gaps and no length is given, by
-    half a window, and to a whole one at least. Gaps are filled from the first on, a window at a time that has half of itself before them
-    as known. Characters that are known stay, whatever the model knows of them. Raises ValueError for other models, and
-    for a length below that of the text.
+    length: how many characters it is to have, going on after its end; where there are no gaps and no length is given,
+    by half a window, and to a whole one at least. Gaps are filled from the first on, a window at a time, half of which
+    is known to stand before them. Characters that are known stay, whatever the model knows of them. Raises ValueError
+    for other models, and for a length below that of the text.
     """
     size = _window_of(run)
     wanted = length or (len(text) if gap in text else max(size, len(text) + size // 2))

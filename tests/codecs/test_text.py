@@ -180,6 +180,13 @@ def test_texts_in_a_column_come_with_labels(tmp_path):
         text.read(tmp_path / "a.csv", Reading(options={"column": "n"}))
 
 
+def test_names_of_labels_are_no_texts_however_long_they_are():
+    frame = pd.DataFrame({"kind": ["consonants", "vowels"] * 10, "name": [f"n{i}" for i in range(20)]})
+    source = text.from_frame(frame, {})
+    assert source.records.values[:2] == ["n0", "n1"]
+    assert list(source.records.labels) == ["kind"]
+
+
 @pytest.mark.parametrize("kind", ["characters", "bytes", "bpe"])
 def test_any_symbols_survive_the_round_trip(kind):
     lines = ["春眠不觉晓", "处处闻啼鸟", "naïve café", "plain"] * 3

@@ -101,9 +101,10 @@ def from_long(text: str, options: Mapping[str, str]) -> Source:
 
 
 def from_frame(frame: pd.DataFrame, options: Mapping[str, str], where: str = "the table") -> Source:
-    """A column of text, one example a row, the other columns its labels; the longest texts unless one is named."""
+    """A column of text, one example a row, the other columns its labels; that with most text in it, repeated values
+    counted once, unless one is named."""
     texts = {str(c): series_of(frame, str(c)) for c in frame.columns if _is_text(series_of(frame, str(c)))}
-    name = options.get("column") or max(texts, key=lambda c: texts[c].str.len().mean(), default=None)
+    name = options.get("column") or max(texts, key=lambda c: sum(map(len, texts[c].dropna().unique())), default=None)
     if name is None or name not in texts:
         raise unknown("column of text", str(name), texts) if name else DataError(f"{where}: no column of text in it")
     kept = texts[name].notna() & (texts[name] != "") & ~frame.duplicated()
