@@ -49,14 +49,20 @@ def main() -> None:
         "training": [train[i] for i in rng.permutation(len(train))[:n]],
         **{f"{order}-gram": NGramModel(order).fit(train).sample(n, rng) for order in (3, 4, 5)},
     }
-    how = {"settings": {"threads": asked.threads}}
     for family in ["run"] if asked.run else asked.families:
         with tempfile.TemporaryDirectory() as folder:
             out = Path(folder) / "run"
             run = (
                 sansheng.run.load(asked.run)
                 if asked.run
-                else sansheng.run.train(data, family=family, budget=asked.budget, out=out, previews=False, **how)
+                else sansheng.run.train(
+                    data,
+                    family=family,
+                    budget=asked.budget,
+                    out=out,
+                    previews=False,
+                    settings={"threads": asked.threads},
+                )
             )
             rows[family] = run.sample(n)
             if run.model.has_likelihood:

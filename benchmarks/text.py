@@ -106,10 +106,11 @@ def read_in_order(
     state = State(Autoregressive(codec.space, width), Clock.start(limit))
     for _ in train(state, Batches(data.train, seed=seed, size=batch), seed=seed, budget=limit):
         pass
-    generator = torch.Generator().manual_seed(derive_seed(seed, "text"))
+    average, generator = state.average, torch.Generator().manual_seed(derive_seed(seed, "text"))
+    assert isinstance(average, Autoregressive)
     pieces = codec.encode(held_out).x.split(CHUNK)
-    nats = [state.average.log_likelihood(Batch(x), samples=1, generator=generator) for x in pieces]
-    lines = codec.decode(state.average.sample(n, generator=generator)).values
+    nats = [average.log_likelihood(Batch(x), samples=1, generator=generator) for x in pieces]
+    lines = codec.decode(average.sample(n, generator=generator)).values
     return state.step, lines, torch.cat(nats).numpy()
 
 
