@@ -1,9 +1,11 @@
 """Names: are samples closer to held-out names than those of an n-gram model that counts, and are they copies?
 
-    python benchmarks/names.py names.txt [--families flow diffusion] [--budget 180s]
+    python benchmarks/names.py names.txt [--families flow diffusion] [--budget 180s] [--cpu] [--threads 1]
 
-Prints the divergence between n-gram profiles (1 to 4, Jensen-Shannon, bits) of held-out names and of samples, of 3-gram
-samples and of training names, at equal numbers of lines; and the share of samples that stand in the training split.
+Prints the bits each character of held-out names costs, ends of names counted: of n-gram models exactly, of families
+that have one an upper bound. Then the divergence between n-gram profiles (1 to 4, Jensen-Shannon, bits) of held-out
+names and of samples, of 3-gram samples and of training names, at equal numbers of lines; and the share of samples that
+stand in the training split.
 """
 
 from __future__ import annotations
@@ -14,8 +16,11 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
+import torch
+from cpu import count_cpu_seconds
 
 import sansheng.run
+from sansheng.codecs.base import Records
 from sansheng.data import open_data
 from sansheng.metrics.memory import copied_share
 from sansheng.metrics.ngram_model import NGramModel
@@ -28,12 +33,18 @@ def main() -> None:
     parser.add_argument("--families", nargs="+", default=["flow", "diffusion"])
     parser.add_argument("--budget", default="180s")
     parser.add_argument("--lines", type=int, default=3000)
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--cpu", action="store_true", help="the budget is in CPU seconds")
     parser.add_argument("--run", help="score this run instead of training")
     asked = parser.parse_args()
+    torch.set_num_threads(asked.threads)
+    if asked.cpu:
+        count_cpu_seconds()
     data = open_data(asked.path)
     train, rng = data.train_records.values, np.random.default_rng(0)
     held_out = [data.test_records.values[i] for i in rng.permutation(len(data.test))[: asked.lines]]
     n = len(held_out)
+    bits = {f"{o}-gram": NGramModel(o).fit(train).bits_per_character(held_out) for o in (3, 4, 5)}
     rows = {
         "training": [train[i] for i in rng.permutation(len(train))[:n]],
         **{f"{order}-gram": NGramModel(order).fit(train).sample(n, rng) for order in (3, 4, 5)},
@@ -44,13 +55,24 @@ def main() -> None:
             run = (
                 sansheng.run.load(asked.run)
                 if asked.run
-                else sansheng.run.train(data, family=family, budget=asked.budget, out=out, previews=False)
+                else sansheng.run.train(
+                    data,
+                    family=family,
+                    budget=asked.budget,
+                    out=out,
+                    previews=False,
+                    settings={"threads": asked.threads},
+                )
             )
             rows[family] = run.sample(n)
+            if run.model.has_likelihood:
+                nats = run.log_likelihood(Records(held_out), samples=50)
+                bits[family] = float(-nats.sum() / np.log(2) / (len("".join(held_out)) + n))
     for name, lines in rows.items():
         divergence = ngram_profile_divergence(held_out, lines)
         shares = {"copied": copied_share(train, lines), "unique": unique_share(lines)}
-        print(json.dumps({"row": name, "divergence": round(divergence, 4), **shares, "lines": n, "some": lines[:8]}))
+        found = {"row": name, "bits": bits.get(name), "divergence": round(divergence, 4), **shares}
+        print(json.dumps({**found, "lines": n, "some": lines[:8]}), flush=True)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ import pytest
 from sansheng.codecs.base import Records
 from sansheng.compare import Comparison, compare
 from sansheng.data import open_data
-from sansheng.score import fit_scorer, independent_columns
+from sansheng.score import counted_text, fit_scorer, independent_columns
 from small import make
 
 ARGUMENTS = {"parameters": 3000, "steps": 3, "seeds": 2}
@@ -156,3 +156,26 @@ def test_lines_are_never_looked_at_more_often_than_they_have_symbols(tmp_path: P
     assert symbols < 32
     assert curves["diffusion"] == [e for e in (1, 2, 4, 8, 16, 32) if e < symbols] + [symbols]
     assert curves["flow"] == [1, 2, 4, 8, 16, 32]
+
+
+def test_bits_of_text_are_per_character_and_of_other_data_per_dimension() -> None:
+    """Eight bits a line of three characters and its end; the interval is that of a ratio."""
+    lines = [a + b + c for a in "abcdefgh" for b in "abcd" for c in "xyz"]
+    scorer = fit_scorer(open_data(lines, kind="text"), seed=0)
+    bound = scorer.bound(np.full(2, -8 * np.log(2)), Records(["abc", "bcd"]))
+    assert (bound.value, bound.unit) == (pytest.approx(2), "bits/char")
+    assert bound.high == pytest.approx(bound.low)
+    uneven = scorer.bound(np.log(2) * np.array([-4.0, -8.0]), Records(["abc", "a"]))
+    assert uneven.value == pytest.approx(12 / 6)
+    assert uneven.low < uneven.value < uneven.high
+    table = fit_scorer(open_data(make("table", 80)), seed=0)  # pyright: ignore
+    assert table.bound(np.full(2, -1.0), table.data.test_records).unit == "bits/dim"
+
+
+def test_a_model_that_counts_is_a_reference_of_text_alone(tmp_path: Path) -> None:
+    rows = {row.name: row for row in run(make("text", 200), tmp_path / "all", families=("vae",), seeds=1).page.rows}
+    counted = rows["counting runs of 5 characters"]
+    assert counted.kind == "reference"
+    # letters at random, of five, in lines of two to six of them: log2(5) a letter and log2(5) a line
+    assert 2.0 < counted.scores["bound"].value < 3.5
+    assert counted_text(open_data(make("table", 80)), 5, np.random.default_rng(0)) is None  # pyright: ignore

@@ -39,6 +39,7 @@ def test_durations_read_as_people_say_them(seconds: float, text: str) -> None:
 def test_only_losses_are_shown_if_any_value_is_called_so() -> None:
     assert losses({"critic/loss": 0.5, "generator/loss": 1.25, "norm": 3.0}) == "critic 0.5  generator 1.25"
     assert losses({"bound": 2.0}) == "bound 2"
+    assert losses({"bound/loss": 2.0, "bound/kl": 3.0, "bound/active": 12.0}) == "bound 2  active 12"
     assert losses({str(i): 1.0 for i in range(9)}).count("1") == 5  # four values, one of them named 1
 
 

@@ -12,7 +12,7 @@ from sansheng.animate import animate_sampling, animate_training
 from sansheng.cli import main
 from sansheng.codecs.base import Records
 from sansheng.errors import DataError
-from sansheng.filling import Drawing, enlarge, fill_hole, fill_lines, parse_hole
+from sansheng.filling import Drawing, enlarge, fill_hole, fill_lines, fill_text, parse_hole
 from sansheng.run import Run, train
 
 
@@ -69,6 +69,45 @@ def test_gaps_in_lines_are_filled_by_what_the_line_says(text: Run) -> None:
     right = [line[:3] == wanted for line, wanted in zip(made[:40], ["aaa"] * 20 + ["ccc"] * 20, strict=True)]
     assert np.mean(right) > 0.8
     assert made[40:] == ["ddd"] * 20
+
+
+@pytest.fixture(scope="module")
+def waves(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """Windows of a text that says abcd again and again."""
+    out = tmp_path_factory.mktemp("waves")
+    (out / "waves.txt").write_text("abcd" * 60)
+    how = {"kind": "text", "options": {"unit": "windows", "window": "16"}, "previews": False}
+    return train(
+        out / "waves.txt", family="diffusion", out=out / "run", steps=150, parameters=10_000, settings={"threads": 1},
+        **how,
+    )  # fmt: skip
+
+
+def test_a_text_goes_on_longer_than_a_window_and_its_gaps_are_filled(waves: Run) -> None:
+    ahead = fill_text(waves, "abcdabcd", length=40, how=Drawing(draws=3))
+    assert [len(text) for text in ahead] == [40, 40, 40]
+    assert all(text.startswith("abcdabcd") for text in ahead)
+    right = np.mean([a == b for text in ahead for a, b in zip(text, "abcd" * 10, strict=True)])
+    assert right > 0.8
+    (filled,) = fill_text(waves, "abcdab__abcdabcdabcdabcd__cdé")
+    assert filled[:6] + filled[8:24] + filled[26:] == "abcdab" + "abcdabcdabcdabcd" + "cdé"
+    assert filled[6:8] == "cd"
+    assert len(fill_text(waves, "abcd")[0]) == 16
+    with pytest.raises(ValueError, match="more than the length"):
+        fill_text(waves, "abcd", length=3)
+
+
+def test_a_text_goes_on_at_the_command_line(
+    waves: Run, text: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "begun.txt").write_text("abcdab\n")
+    main(["fill", str(waves.path), str(tmp_path / "begun.txt"), "--length", "20", "--quiet"])
+    assert len(capsys.readouterr().out.removesuffix("\n")) == 20
+    code = main(["fill", str(text.path), str(tmp_path / "begun.txt"), "--length", "20", "--quiet"])
+    assert code == 2
+    assert "one long text" in capsys.readouterr().err
+    main(["sample", str(text.path), "-n", "3", "--quiet"])
+    assert len(capsys.readouterr().out.splitlines()) == 3  # lines, without a header of a table
 
 
 @pytest.mark.parametrize(

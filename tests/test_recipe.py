@@ -155,6 +155,12 @@ def test_the_temperature_of_short_lines_goes_with_the_masked_path() -> None:
         build(recipe("diffusion", SPACES["word"], path="edm", temperature=0.9), SPACES["word"], None)
 
 
+@pytest.mark.parametrize(("space", "free"), [("word", True), ("line", True), ("grid", False), ("rows", False)])
+def test_latents_of_symbols_have_bits_for_nothing(space: str, free: bool) -> None:
+    """Else none of them is worth using in a short training."""
+    assert (settings_for("vae", "default", SPACES[space]).get("free_bits", 0) > 0) == free
+
+
 def test_unknown_families_and_presets_list_the_valid_ones() -> None:
     with pytest.raises(ValueError, match="diffusion, flow, gan, vae"):
         has_preset("gam", "default")

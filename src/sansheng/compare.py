@@ -32,7 +32,7 @@ from sansheng.recipe import count_parameters
 from sansheng.report import Page, render
 from sansheng.run import Run, load, train
 from sansheng.run import resume as resume_run
-from sansheng.score import Extractor, Scorer, fit_scorer, independent_columns
+from sansheng.score import Extractor, Scorer, counted_text, fit_scorer, independent_columns
 
 FAMILY_NAMES = ("vae", "gan", "diffusion", "flow")
 SAMPLES = 2000
@@ -227,6 +227,18 @@ def _cost_point(run: Run, scorer: Scorer, how: Sampling, n: int) -> CostPoint:
     return CostPoint(evaluations, scorer.quality(records, np.random.default_rng([evaluations])), seconds)
 
 
+def _counted(scorer: Scorer, n: int) -> list[Entry]:
+    """Of text, a row of a model that only counts, with what held-out text costs it."""
+    found = counted_text(scorer.data, n, np.random.default_rng(0))
+    if found is None:
+        return []
+    records, model = found
+    held_out = scorer.data.test_records
+    scores = scorer.score(records, np.random.default_rng([0, 2]))
+    scores["bound"] = scorer.bound(model.log_likelihood(held_out.values), held_out)
+    return [Entry(f"counting runs of {model.order} characters", "reference", [scores], shown=records)]
+
+
 def _references(scorer: Scorer, n: int, observe: Observer) -> list[Entry]:
     """Rows of real data: the best any model can look, perfect copying, and right columns without their relations."""
     observe(Event("phase", "scoring real data for reference"))
@@ -249,6 +261,7 @@ def _references(scorer: Scorer, n: int, observe: Observer) -> list[Entry]:
     ]
     for entry in entries:
         _attack(entry, scorer)
+    entries += _counted(scorer, n)
     for metric in OF_HELD_OUT:
         for entry in entries:
             if entry.name.startswith("held-out"):

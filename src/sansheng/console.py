@@ -35,9 +35,11 @@ def duration(seconds: float) -> str:
 
 
 def losses(values: Mapping[str, float]) -> str:
-    """Named losses in a line; those called ``…/loss`` if there are any, and never more than a few."""
+    """Named losses in a line, and how many latents are active; those called ``…/loss`` if there are any, and never more
+    than a few."""
     named = {k: v for k, v in values.items() if k.endswith("/loss")} or dict(values)
-    return "  ".join(f"{k.removesuffix('/loss')} {v:.4g}" for k, v in list(named.items())[:MOST_LOSSES])
+    shown = dict(list(named.items())[:MOST_LOSSES]) | {k: v for k, v in values.items() if k.endswith("/active")}
+    return "  ".join(f"{k.removesuffix('/loss').rpartition('/')[2]} {v:.4g}" for k, v in shown.items())
 
 
 class Reporter:

@@ -6,7 +6,7 @@ The one constraint: what is known comes back as it was; only diffusion and flow,
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -77,6 +77,44 @@ def fill_lines(run: Run, lines: Sequence[str], *, gap: str = GAP, how: Drawing =
     records = Records([line.replace(gap, codec.alphabet[:1] or "a") for line in lines], {}, {"unit": codec.unit})
     known = ~at[:, None].expand(-1, codec.space.channels, -1)
     return fill_cells(run, records, known, how)
+
+
+def fill_text(run: Run, text: str, *, gap: str = GAP, length: int | None = None, how: Drawing = ONCE) -> list[str]:
+    """`draws` of a text of any length, its `gap` characters replaced by drawn ones, for a model of windows.
+
+    length: how many characters it is to have, going on after its end; where there are no gaps and no length is given,
+    by half a window, and to a whole one at least. Gaps are filled from the first on, a window at a time, half of which
+    is known to stand before them. Characters that are known stay, whatever the model knows of them. Raises ValueError
+    for other models, and for a length below that of the text.
+    """
+    size = _window_of(run)
+    wanted = length or (len(text) if gap in text else max(size, len(text) + size // 2))
+    if wanted < len(text):
+        raise ValueError(f"the text has {len(text):,} characters already, more than the length asked for, {wanted:,}")
+    template = text + gap * (max(wanted, size) - len(text))
+    texts, seed = [template] * how.draws, how.seed
+    while gap in texts[0][:wanted]:
+        start = max(0, min(texts[0].index(gap) - size // 2, len(template) - size))
+        span = slice(start, start + size)
+        one = replace(how, draws=1, seed=derive_seed(seed, start, "text"))
+        made = fill_lines(run, [each[span] for each in texts], gap=gap, how=one).values
+        filled = zip(texts, made, strict=True)
+        texts = [each[:start] + _merged(each[span], new, gap) + each[span.stop :] for each, new in filled]
+    return [each[:wanted] for each in texts]
+
+
+def _window_of(run: Run) -> int:
+    """Characters of a window. Raises ValueError for a model of anything else."""
+    codec = run.codec
+    if not isinstance(codec, TextCodec) or codec.unit != "windows" or codec.tokens.kind != "characters":
+        raise ValueError("a text goes on, and its gaps are filled, by models of windows of characters")
+    return codec.length
+
+
+def _merged(known: str, drawn: str, gap: str) -> str:
+    """`known` with its gaps taken from `drawn`, and spaces where that ended early."""
+    drawn = drawn.ljust(len(known))
+    return "".join(new if old == gap else old for old, new in zip(known, drawn, strict=True))
 
 
 def enlarge(run: Run, records: Records, how: Drawing = ONCE) -> Records:

@@ -209,7 +209,7 @@ class Run:
         if self.model.has_likelihood and self.model.space.slots == self.codec.space.slots:
             most = SLOW if self.model.slow_likelihood else BOUNDED
             held_out = scorer.data.test_records.take(np.arange(min(most, len(scorer.data.test_records))))
-            scores["bound"] = scorer.bound(self.log_likelihood(held_out, seed=seed))
+            scores["bound"] = scorer.bound(self.log_likelihood(held_out, seed=seed), held_out)
         return scores
 
     def symptoms(self) -> list[str]:

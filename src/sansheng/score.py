@@ -14,7 +14,9 @@ from scipy import stats
 from threadpoolctl import threadpool_limits
 
 from sansheng import builtin
-from sansheng.codecs.base import Records
+from sansheng.codecs.base import Records, Spelled
+from sansheng.codecs.text import TextCodec
+from sansheng.codecs.text_file import EACH
 from sansheng.data import Data
 from sansheng.metrics import Score, score_features, score_usefulness
 from sansheng.metrics.bootstrap import Interval, subsample_interval
@@ -23,6 +25,7 @@ from sansheng.metrics.distances import frechet
 from sansheng.metrics.extrapolation import frechet_debiased
 from sansheng.metrics.health import lost_classes
 from sansheng.metrics.memory import ClosestPairs, closest_pairs
+from sansheng.metrics.ngram_model import NGramModel
 from sansheng.metrics.privacy import Attacks, Findings
 from sansheng.metrics.score import score as make_score
 from sansheng.metrics.scores import LIMIT
@@ -39,6 +42,11 @@ from sansheng.score_kinds import (
     label_of,
     score_classes,
 )  # fmt: skip
+
+ORDER = 5
+"""Characters of the runs that are counted: those that foretell names and plays best."""
+MOST_COUNTED = 2_000_000
+"""Characters of training text at most whose runs are counted."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,12 +149,18 @@ class Scorer:
         except ValueError:
             return None
 
-    def bound(self, log_likelihood: np.ndarray) -> Score:
-        """A likelihood bound of held-out examples as bits per dimension of the encoded space."""
-        bits = -log_likelihood / (self.data.codec.space.size * np.log(2))
-        error = stats.sem(bits) if len(bits) > 1 else 0.0
-        value = float(bits.mean())
-        return make_score(Interval(value, value - 1.96 * error, value + 1.96 * error), len(bits), "lower", "bits/dim")
+    def bound(self, log_likelihood: np.ndarray, records: Records) -> Score:
+        """A likelihood bound of these examples as bits per dimension of the encoded space, of text per character.
+
+        The error of a ratio of sums is that of what is over or under it, by the delta method (Cochran 1977, eq. 2.46).
+        """
+        codec, bits = self.data.codec, -log_likelihood / np.log(2)
+        spelled = isinstance(codec, Spelled)
+        sizes = codec.characters(records) if spelled else np.full(len(bits), codec.space.size)
+        value = float(bits.sum() / sizes.sum())
+        error = stats.sem(bits - value * sizes) / sizes.mean() if len(bits) > 1 else 0.0
+        unit = "bits/char" if spelled else "bits/dim"
+        return make_score(Interval(value, value - 1.96 * error, value + 1.96 * error), len(bits), "lower", unit)
 
 
 def fit_scorer(data: Data, *, seed: int, features: Extractor | None = None) -> Scorer:
@@ -183,3 +197,18 @@ def independent_columns(records: Records, generator: np.random.Generator) -> Rec
         columns = [values[generator.permutation(len(values)), :, i] for i in range(values.shape[2])]
         return replace(records, values=np.stack(columns, axis=2))  # each channel of a series keeps its own time
     return None
+
+
+def counted_text(data: Data, n: int, generator: np.random.Generator) -> tuple[Records, NGramModel] | None:
+    """`n` texts by a model that only counts runs of `ORDER` characters of training text. None of what is no text.
+
+    Of windows that overlap every character is counted once; of a large set, a part is.
+    """
+    if not isinstance(data.codec, TextCodec):
+        return None
+    windows = data.codec.unit == "windows"
+    texts = data.train_records.values[:: EACH if windows else 1]
+    size = int(np.mean([len(text) for text in texts])) + 1
+    model = NGramModel(ORDER, marked=not windows).fit(texts[: 1 + MOST_COUNTED // size])
+    lines = model.sample(n, generator, longest=data.codec.length)
+    return Records(lines, {}, data.train_records.about), model

@@ -180,6 +180,13 @@ def test_texts_in_a_column_come_with_labels(tmp_path):
         text.read(tmp_path / "a.csv", Reading(options={"column": "n"}))
 
 
+def test_names_of_labels_are_no_texts_however_long_they_are():
+    frame = pd.DataFrame({"kind": ["consonants", "vowels"] * 10, "name": [f"n{i}" for i in range(20)]})
+    source = text.from_frame(frame, {})
+    assert source.records.values[:2] == ["n0", "n1"]
+    assert list(source.records.labels) == ["kind"]
+
+
 @pytest.mark.parametrize("kind", ["characters", "bytes", "bpe"])
 def test_any_symbols_survive_the_round_trip(kind):
     lines = ["春眠不觉晓", "处处闻啼鸟", "naïve café", "plain"] * 3
@@ -203,3 +210,11 @@ def test_large_sets_are_turned_to_vectors_when_asked_for():
     few = encoded.rows(torch.tensor([3, 5]))
     assert codec.decode(few.x).values == [lines[3], lines[5]]
     assert len(encoded) == len(lines)
+
+
+def test_characters_are_those_that_are_encoded_and_an_end():
+    codec = TextCodec.fit(Records(["abc", "cab"]))
+    assert codec.characters(Records(["ab", "", "axb", "abcabc"])).tolist() == [3, 1, 3, 4]
+    about = {"unit": "windows", "tokens": "bpe"}
+    pieces = TextCodec.fit(Records(["the cat", "the mat"] * 9, {}, about))
+    assert pieces.characters(Records(["the cat"], {}, about)).tolist() == [7]

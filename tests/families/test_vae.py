@@ -121,6 +121,28 @@ def test_loss_is_nll_plus_beta_kl_per_dimension_after_warm_up():
         torch.testing.assert_close(3 * loss, logged["nll"] + beta * logged["kl"])
 
 
+def test_free_bits_are_the_least_each_latent_costs():
+    x, free = data(64), 0.85
+    model = linear_vae(mean=0.3, log_variance=0.5, free_bits=free)
+    loss, logged = model.loss(Batch(x), 1.0, gen())
+    mean, log_variance = model.encode(x)
+    each = kl_divergence(Normal(mean, (0.5 * log_variance).exp()), Normal(0.0, 1.0)).mean(0)
+    assert each.min() < free < each.max()
+    torch.testing.assert_close(3 * loss, logged["nll"] + each.clamp(min=free).sum(), rtol=1e-4, atol=1e-4)
+
+
+def test_word_dropout_hides_whole_positions_of_what_the_encoder_sees():
+    x = torch.ones(200, 3, 50)
+    seen = VAE._seen(x, 0.3, gen())
+    assert (seen.amax(1) == seen.amin(1)).all()
+    assert seen.mean().item() == pytest.approx(0.7, abs=0.02)
+    assert VAE._seen(x, 0.0, gen()) is x
+    with pytest.raises(ValueError, match="share of positions"):
+        linear_vae(word_dropout=0.3)  # a space without positions
+    with pytest.raises(ValueError, match="set one of them"):
+        linear_vae(free_bits=0.1, samples=5)
+
+
 def test_kl_is_warmed_up_from_nothing():
     x, model = data(64), linear_vae(mean=0.3, warm_up=0.4)
     weights = []

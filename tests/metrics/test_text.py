@@ -119,6 +119,17 @@ def test_samples_come_as_often_as_their_probability() -> None:
     assert max(map(len, model.sample(50, np.random.default_rng(2), longest=2))) == 2
 
 
+@pytest.mark.parametrize("order", [1, 3])
+def test_the_probabilities_of_all_windows_sum_to_one(order: int) -> None:
+    """Without marks nothing is paid for an end, and the first characters are foretold from those there are."""
+    model = NGramModel(order, marked=False).fit(["abba", "baaa"])
+    windows = ["".join(letters) for letters in product("ab?", repeat=4)]
+    assert np.exp(model.log_likelihood(windows)).sum() == pytest.approx(1)
+    bits = -model.log_likelihood(["abab", "b"]).sum() / np.log(2) / 5
+    assert model.bits_per_character(["abab", "b"]) == pytest.approx(bits)
+    assert {len(line) for line in model.sample(20, np.random.default_rng(0), longest=7)} == {7}
+
+
 def test_a_higher_order_knows_its_training_lines_better() -> None:
     bits = [NGramModel(order).fit(NAMES).bits_per_character(NAMES) for order in (1, 2, 3, 4)]
     assert bits == sorted(bits, reverse=True)

@@ -40,6 +40,16 @@ def test_every_position_reads_every_other():
         assert (slope.abs().sum(1) > 0).all()
 
 
+def test_a_causal_one_reads_what_comes_before_and_fewer_positions_are_the_first():
+    network = stirred(TransformerDenoiser(3, 6, width=16, causal=True))
+    x, t = randn(1, 3, 6).requires_grad_(), torch.zeros(1)
+    out = network(x, t)
+    for position in range(6):
+        (slope,) = torch.autograd.grad(out[0, :, position].sum(), x, retain_graph=True)
+        assert (slope.abs().sum(1) > 0).tolist() == [[place <= position for place in range(6)]]
+    torch.testing.assert_close(network(x[..., :4], t), out[..., :4], atol=1e-5, rtol=1e-4)
+
+
 def test_without_position_vectors_the_order_does_not_matter():
     network = stirred(TransformerDenoiser(3, 6, width=16))
     x, t, order = randn(2, 3, 6), torch.rand(2), torch.tensor([3, 1, 5, 0, 2, 4])

@@ -6,6 +6,7 @@ The one constraint: importing this file imports neither torch nor numpy.
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -23,26 +24,35 @@ def fill(
     run: RunPath, data: Source, /, *,
     hole: Annotated[str | None, option("Which rows and columns are drawn anew.", metavar="R:R,C:C")] = None,
     gap: Annotated[str, option("In lines, the character that stands for one to be found.")] = "_",
+    length: Annotated[int | None, option("Of a long text, how many characters it is to have in the end.")] = None,
     n: Annotated[int, option("How many examples, from the first on.", "-n", "--number", "--n")] = 8,
     draws: Draws = 1, seed: Seed = 0, steps: Steps = None, out: Target = None, device: Device = "auto",
     force: Force = False, quiet: Quiet = False,
 ) -> None:  # fmt: skip
-    """Draw what is missing: a hole in pictures, gaps in lines. For diffusion and flow.
+    """Draw what is missing: a hole in pictures, gaps in lines, how a text goes on. For diffusion and flow.
+
+    A file for a model of a long text is one text; without gaps it goes on after its end.
 
     For example:
 
         sansheng fill runs/digits-flow-1 digits --hole 4:8,0:8 --draws 4 --out lower_halves.png
         sansheng fill runs/names-diffusion-1 unfinished.txt --gap _ --draws 3
+        sansheng fill runs/plays-diffusion-1 beginning.txt --length 1000
     """
 
     def act(module: Any, trained: Any, records: Any) -> Any:
         import numpy as np
 
-        some = records.take(np.arange(min(n, len(records))))
+        some, how = records.take(np.arange(min(n, len(records)))), module.Drawing(draws, seed, steps)
         if hole is not None:
-            return module.fill_hole(trained, some, module.parse_hole(hole), module.Drawing(draws, seed, steps))
+            return module.fill_hole(trained, some, module.parse_hole(hole), how)
+        if records.about.get("unit") == "windows":
+            made = module.fill_text(trained, records.values[0], gap=gap, length=length, how=how)
+            return replace(records, values=made)
+        if length is not None:
+            raise ValueError("--length is for models of one long text")
         if isinstance(some.values, list):
-            return module.fill_lines(trained, some.values, gap=gap, how=module.Drawing(draws, seed, steps))
+            return module.fill_lines(trained, some.values, gap=gap, how=how)
         raise ValueError("say with --hole what of these data is to be drawn anew, such as --hole 4:8,0:8")
 
     _write(run, data, out, device, force, quiet, act)
@@ -178,7 +188,7 @@ def _write(
     with reporter(quiet) as observe:
         trained = load(run, device=device)
         observe(Event("phase", f"reading {data}"))
-        records = samples.read_for(trained, data, resized=resized)
+        records = samples.read_unfinished(trained, data, resized=resized)
         observe(Event("phase", "drawing"))
         made = act(filling, trained, records)
         target = Path(out).expanduser() if out is not None else None

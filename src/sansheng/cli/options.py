@@ -97,7 +97,7 @@ class HowRead:
     tokens: Annotated[str | None, option("Of text: characters, bytes or bpe (pieces of words); found unless told.")] = (
         None
     )
-    column: Annotated[str | None, option("Of text in a table: its column; the longest texts unless told.")] = None
+    column: Annotated[str | None, option("Of text in a table: its column; that with most text unless told.")] = None
     entity: Annotated[
         str | None, option("Of series: the column that says whose row it is, such as patient.", metavar="COLUMN")
     ] = None

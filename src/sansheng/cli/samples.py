@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from sansheng.codecs.base import Codec, Records
+from sansheng.codecs.text import TextCodec
+from sansheng.codecs.text_file import read_text
 from sansheng.errors import DataError
 from sansheng.events import Event, Observer
 from sansheng.filling import Drawing
@@ -22,6 +24,7 @@ from sansheng.run import Run
 from sansheng.stream import can_stream, write_stream
 
 TEXT_SUFFIXES = (".txt", ".csv")
+"""Of what is printed: lines where records are that and no more, else CSV, which has room for labels."""
 OWN = re.compile(r"\d{5,}\.(png|wav)|grid\.png|labels\.csv")
 """Names of the files in a folder of images or recordings that we wrote."""
 
@@ -34,6 +37,14 @@ def read_for(trained: Run, data: str, *, resized: bool = True) -> Records:
     options = {name: value for name, value in reference.options.items() if resized or name != "size"}
     how = {"alpha": reference.alpha, "types": reference.types, "options": options}
     return read_records(data, trained.codec.kind, **how)
+
+
+def read_unfinished(trained: Run, data: str, *, resized: bool = True) -> Records:
+    """As `read_for`, but a file for a model of windows of text is one text, of any length."""
+    codec = trained.codec
+    if not isinstance(codec, TextCodec) or codec.unit != "windows":
+        return read_for(trained, data, resized=resized)
+    return Records([read_text(Path(data).expanduser()).removesuffix("\n")], {}, {"unit": codec.unit})
 
 
 def target(run: Run, out: str | None, choices: Mapping[str, Any]) -> Path | None:
@@ -95,7 +106,7 @@ def write(codec: Codec, records: Records, path: Path) -> None:
 
 def text(codec: Codec, records: Records) -> str | None:
     """The records as CSV or as lines; None for those that are neither."""
-    for suffix in TEXT_SUFFIXES:
+    for suffix in reversed(TEXT_SUFFIXES) if records.labels else TEXT_SUFFIXES:
         try:
             return _file_content(codec, records, suffix).decode("utf-8")
         except ValueError:

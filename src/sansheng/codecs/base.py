@@ -142,6 +142,15 @@ class Quantised(Protocol):
 
 
 @runtime_checkable
+class Spelled(Protocol):
+    """A codec of text, whose likelihood is told per character: positions may lie beyond the end."""
+
+    def characters(self, records: Records) -> np.ndarray:
+        """Of each text as it is encoded, how many characters a model foretells, ``(N,)``, its end counted as one."""
+        ...
+
+
+@runtime_checkable
 class Codec(Protocol):
     """A person's records to tensors and back. `kind` names it on the command line and in `codec.json`."""
 

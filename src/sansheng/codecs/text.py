@@ -97,6 +97,12 @@ class TextCodec:
         x = Deferred(len(small), one_hot) if large else one_hot(np.arange(len(small)))
         return Encoded(x, self.conditions.encode(records.labels))
 
+    def characters(self, records: Records) -> np.ndarray:
+        """``(N,)``: of each text as encoded, and one for the end of a line; windows have none of their own."""
+        lines, end = _checked(records.values, self.unit), int(self.unit == "lines")
+        known = self.tokens.lines(self.tokens.levels(lines, self.length - end))
+        return np.array([len(line) + end for line in known])
+
     def encode_condition(self, given: Mapping[str, Any], n: int) -> Tensor:
         return self.conditions.encode_given(given, n)
 

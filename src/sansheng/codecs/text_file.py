@@ -51,7 +51,7 @@ def read(path: Path, reading: Reading | None = None) -> Source:
         except DataError:
             if path.suffix.lower() not in PLAIN or "column" in options:
                 raise
-    text = _decoded(path, path.read_bytes()).replace("\r\n", "\n").replace("\r", "\n")
+    text = read_text(path)
     unit = _choose("unit", options, UNITS) or _unit_of(text)
     if "window" in options and "unit" not in options:
         unit = "windows"
@@ -63,6 +63,13 @@ def read(path: Path, reading: Reading | None = None) -> Source:
     source = from_lines([line for line in every if line], options, str(path))
     dropped = len(every) - sum(map(bool, every))
     return Source(source.records, None, [*([f"{dropped:,} empty lines dropped"] if dropped else []), *source.notes])
+
+
+def read_text(path: Path) -> str:
+    """All of a UTF-8 file, its lines ended by line feeds. Raises DataError for one that is missing or no text."""
+    if not path.is_file():
+        raise DataError(f"{path}: no such file")
+    return _decoded(path, path.read_bytes()).replace("\r\n", "\n").replace("\r", "\n")
 
 
 def from_lines(lines: Sequence[str], options: Mapping[str, str], where: str = "text in memory") -> Source:
@@ -94,9 +101,10 @@ def from_long(text: str, options: Mapping[str, str]) -> Source:
 
 
 def from_frame(frame: pd.DataFrame, options: Mapping[str, str], where: str = "the table") -> Source:
-    """A column of text, one example a row, the other columns its labels; the longest texts unless one is named."""
+    """A column of text, one example a row, the other columns its labels; that with most text in it, repeated values
+    counted once, unless one is named."""
     texts = {str(c): series_of(frame, str(c)) for c in frame.columns if _is_text(series_of(frame, str(c)))}
-    name = options.get("column") or max(texts, key=lambda c: texts[c].str.len().mean(), default=None)
+    name = options.get("column") or max(texts, key=lambda c: sum(map(len, texts[c].dropna().unique())), default=None)
     if name is None or name not in texts:
         raise unknown("column of text", str(name), texts) if name else DataError(f"{where}: no column of text in it")
     kept = texts[name].notna() & (texts[name] != "") & ~frame.duplicated()

@@ -88,7 +88,7 @@ class VAE(GenerativeModel):
         if binarise and not space.binary:
             raise ValueError("only numbers with a Bernoulli likelihood can be made black or white")
         if free_bits < 0 or (free_bits and samples > 1):
-            raise ValueError(f"free_bits are nats from 0 on, for an objective of one sample, not {free_bits}")
+            raise ValueError(f"free_bits are nats from 0 on, for samples=1, not {free_bits}: set one of them")
         if not 0 <= word_dropout < 1 or (word_dropout and not space.positions):
             raise ValueError(f"word_dropout is a share of positions, in [0, 1), not {word_dropout}")
         self.space, self.condition_space, self.latent = space, condition_space, latent

@@ -1,6 +1,7 @@
 """A character n-gram model of lines: the reference that a neural model of text has to beat.
 
-The one constraint: a line's end is a character like any other, predicted and paid for.
+The one constraint: a line's end is a character like any other, predicted and paid for, unless lines are cut out of a
+longer text and have no ends of their own.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 import numpy as np
+from jaxtyping import Float
 
 from sansheng.metrics.text import END, START
 
@@ -19,13 +21,14 @@ class NGramModel:
     p(c | h) = (N(hc) + T(h) p(c | h')) / (N(h) + T(h)), with h' the history without its first character, N counts in
     training and T(h) the number of different characters seen after h; below the empty history all characters, the end
     of the line, and one for what was never seen are equally likely. `order` counts the predicted character, so 3 looks
-    back two. Raises ValueError for an order below 1.
+    back two. marked: lines begin and end; without marks they are windows of a longer text, whose first characters are
+    foretold from those there are. Raises ValueError for an order below 1.
     """
 
-    def __init__(self, order: int) -> None:
+    def __init__(self, order: int, *, marked: bool = True) -> None:
         if order < 1:
             raise ValueError(f"an n-gram model has an order of at least 1, not {order}")
-        self.order = order
+        self.order, self.marked = order, marked
         self._alphabet: list[str] = []
         self._counts: dict[str, dict[int, int]] = {}
         self._cache: dict[str, np.ndarray] = {}
@@ -34,7 +37,8 @@ class NGramModel:
         """Count. Returns itself. Raises ValueError if there are no lines."""
         if not lines:
             raise ValueError("there are no lines to fit an n-gram model to")
-        self._alphabet = [END, *sorted(set("".join(lines)) - {END})]
+        ends = [END] if self.marked else []
+        self._alphabet = [*ends, *sorted(set("".join(lines)) - set(ends))]
         place = {c: i for i, c in enumerate(self._alphabet)}
         counts: defaultdict[str, defaultdict[int, int]] = defaultdict(lambda: defaultdict(int))
         for line in lines:
@@ -55,13 +59,18 @@ class NGramModel:
 
         Raises ValueError before `fit` or if there are no lines.
         """
-        self._check_fitted()
         if not lines:
             raise ValueError("there are no lines to score")
-        place = {c: i for i, c in enumerate(self._alphabet)}
-        unknown = len(self._alphabet)
-        bits = [-np.log2(self._next(h)[place.get(c, unknown)]) for line in lines for h, c in self._steps(line)]
-        return float(np.mean(bits))
+        characters = sum(len(line) + self.marked for line in lines)
+        return float(-self.log_likelihood(lines).sum() / np.log(2) / characters)
+
+    def log_likelihood(self, lines: Sequence[str]) -> Float[np.ndarray, " N"]:
+        """log p of each line [nats], its end included. Raises ValueError before `fit`."""
+        self._check_fitted()
+        place, unknown = {c: i for i, c in enumerate(self._alphabet)}, len(self._alphabet)
+        return np.array(
+            [sum(np.log(self._next(h)[place.get(c, unknown)]) for h, c in self._steps(line)) for line in lines]
+        )
 
     def _check_fitted(self) -> None:
         if not self._alphabet:
@@ -70,6 +79,8 @@ class NGramModel:
     def _steps(self, line: str) -> list[tuple[str, str]]:
         """(history, character) for each character of a line and its end; the start mark stands before it."""
         back = self.order - 1
+        if not self.marked:
+            return [(line[max(0, i - back) : i], character) for i, character in enumerate(line)]
         padded = START * back + line + END
         return [(padded[i : i + back], padded[i + back]) for i in range(len(line) + 1)]
 
@@ -92,12 +103,12 @@ class NGramModel:
     def _line(self, rng: np.random.Generator, longest: int, cumulative: dict[str, np.ndarray]) -> str:
         back, text = self.order - 1, ""
         while len(text) < longest:
-            history = (START * back + text)[len(text) :]
+            history = (START * back * self.marked + text)[-back:] if back else ""
             if history not in cumulative:
                 known = self._next(history)[:-1]
                 cumulative[history] = np.cumsum(known / known.sum())
             chosen = min(int(np.searchsorted(cumulative[history], rng.random(), side="right")), len(self._alphabet) - 1)
-            if self._alphabet[chosen] == END:
+            if self.marked and self._alphabet[chosen] == END:
                 break
             text += self._alphabet[chosen]
         return text

@@ -260,8 +260,9 @@ METRICS: dict[str, Explanation] = {
         "Kingma and Welling 2014; Burda et al. 2016",
     ),
     "bits": Explanation(
-        "Bits per dimension",
-        "An upper bound on the bits the model needs to store one number or symbol of held-out data. It is exact for "
+        "Bits of held-out data",
+        "An upper bound on the bits the model needs to store one number or symbol of held-out data, of text one "
+        "character, ends of lines counted. It is exact for "
         "diffusion and flow on numbers, and a bound for the others, so a small gap proves little. Pixels count as "
         "their 256 levels; other numbers as densities, which can be below zero.",
         "Theis et al. 2016",
@@ -274,6 +275,10 @@ REFERENCES = {
     "training": (
         "The training examples themselves, handed in as samples: perfect likeness and nothing new. "
         "Where this row is best, a model can score well by copying."
+    ),
+    "counting": (
+        "Text of a model that has only counted which characters follow which in training text. A model of text whose "
+        "row is no better has learnt no more than that."
     ),
     "representation": (
         "The same held-out recordings, turned into what models see and back: no model can be expected to sound better."
