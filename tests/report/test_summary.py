@@ -171,3 +171,12 @@ def test_two_rows_of_one_name_are_refused() -> None:
 def test_a_direction_that_is_none_is_refused() -> None:
     with pytest.raises((ValueError, TypeError), match="lower"):  # the type check of the tests may be first
         ScoreCell(1, 0, 2, 10, "up")  # pyright: ignore[reportArgumentType]
+
+
+def test_models_that_are_all_told_from_real_data_are_not_praised_first() -> None:
+    far = [family("vae", two_sample_auc=low(0.99, 0.005)), family("flow", two_sample_auc=low(0.995, 0.005))]
+    first, second = summarise(page(far)).sentences[:2]
+    assert first.startswith("No model is close to the data yet")
+    assert second.startswith("First overall: vae")
+    near = [far[0], family("flow", two_sample_auc=low(0.9, 0.02))]
+    assert summarise(page(near)).sentences[0].startswith("First overall: flow")

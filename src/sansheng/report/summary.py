@@ -13,6 +13,9 @@ from sansheng.report.explanations import explain
 from sansheng.report.numbers import fixed, plain, value_text
 from sansheng.report.page import Number, Page, Row, ScoreCell
 
+TOLD = 0.98
+"""Two-sample AUC from which on samples are as good as always told from real data."""
+
 
 @dataclass(frozen=True)
 class Winner:
@@ -74,7 +77,7 @@ def summarise(page: Page) -> Summary:
     """
     winners = [_winner(metric, page.cells(metric)) for metric in page.contested if page.cells(metric)]
     ranking = _ranking(page)
-    sentences = [*_overall(page, ranking, winners), *_cautions(page, ranking)]
+    sentences = [*_far(page), *_overall(page, ranking, winners), *_cautions(page, ranking)]
     return Summary(ranking, winners, sentences, _footnotes(page))
 
 
@@ -170,6 +173,20 @@ def difference(best: ScoreCell, other: ScoreCell) -> str:
 
 
 # -- sentences ---------------------------------------------------------------------------------------------
+
+
+def _far(page: Page) -> list[str]:
+    """Before anything is praised: whether all models are still told from real data at a glance."""
+    told = [row.measured("two_sample_auc") for row in page.families]
+    values = [cell.value for cell in told if cell is not None]
+    if not values or len(values) < len(told) or min(values) < TOLD:
+        return []
+    whose = "No model is" if len(told) > 1 else "The model is not"
+    return [
+        f"{whose} close to the data yet: a classifier tells samples from real data nearly always (two-sample AUC "
+        f"{fixed(min(values), 2)} or more). Look at the samples; ranks among models this far off say little, "
+        "and a longer budget is the first thing to try."
+    ]
 
 
 def _overall(page: Page, ranking: list[tuple[str, float]], winners: list[Winner]) -> list[str]:
