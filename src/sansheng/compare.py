@@ -81,7 +81,7 @@ def compare(
     alpha: bool = False,
     types: Mapping[str, str] | None = None,
     query: str | None = None,
-    options: Mapping[str, str] | None = None,
+    options: Mapping[str, str | int | float] | None = None,
     force: bool = False,
     resume: bool = False,
     features: Extractor | None = None,

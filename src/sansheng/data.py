@@ -74,7 +74,7 @@ def open_data(
     alpha: bool = False,
     types: Mapping[str, str] | None = None,
     query: str | None = None,
-    options: Mapping[str, str] | None = None,
+    options: Mapping[str, str | int | float] | None = None,
     progress: Callable[[int, int], None] = quiet,
 ) -> Data:
     """Read, split and encode a data set.

@@ -44,7 +44,7 @@ def plan(
     alpha: bool = False,
     types: Mapping[str, str] | None = None,
     query: str | None = None,
-    options: Mapping[str, str] | None = None,
+    options: Mapping[str, str | int | float] | None = None,
     rules: Sequence[str] = (),
     observe: Observer = ignore,
 ) -> tuple[Data, Recipe]:
@@ -104,7 +104,7 @@ def read_data(
     alpha: bool = False,
     types: Mapping[str, str] | None = None,
     query: str | None = None,
-    options: Mapping[str, str] | None = None,
+    options: Mapping[str, str | int | float] | None = None,
 ) -> Data:
     """`open_data`, telling what was understood."""
     observe(Event("phase", "reading and encoding the data"))

@@ -281,7 +281,7 @@ def train(
     alpha: bool = False,
     types: Mapping[str, str] | None = None,
     query: str | None = None,
-    options: Mapping[str, str] | None = None,
+    options: Mapping[str, str | int | float] | None = None,
     rules: Sequence[str] = (),
     force: bool = False,
     previews: bool = True,
