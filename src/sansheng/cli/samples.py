@@ -19,7 +19,7 @@ from sansheng.codecs.text_file import read_text
 from sansheng.errors import DataError
 from sansheng.events import Event, Observer
 from sansheng.filling import Drawing
-from sansheng.forecasting import lengthen
+from sansheng.forecasting import codec_of, lengthen
 from sansheng.run import Run
 from sansheng.stream import can_stream, write_stream
 
@@ -62,7 +62,9 @@ def target(run: Run, out: str | None, choices: Mapping[str, Any]) -> Path | None
 
 
 def drawn(run: Run, n: int, choices: Mapping[str, Any], observe: Observer, length: int | None = None) -> Records:
-    """`n` examples; of series as many steps in time as `length` says."""
+    """`n` examples; of series as many steps in time as `length` says. Raises ValueError where nothing can be longer."""
+    if length is not None:
+        codec_of(run)  # before the work of drawing, not after
     records = run.draw(n, **choices, observe=observe)
     if length is None:
         return records
