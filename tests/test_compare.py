@@ -179,3 +179,15 @@ def test_a_model_that_counts_is_a_reference_of_text_alone(tmp_path: Path) -> Non
     # letters at random, of five, in lines of two to six of them: log2(5) a letter and log2(5) a line
     assert 2.0 < counted.scores["bound"].value < 3.5
     assert counted_text(open_data(make("table", 80)), 5, np.random.default_rng(0)) is None  # pyright: ignore
+
+
+def test_bounds_are_measured_on_records_from_everywhere():
+    """In order, the first held-out records would be of one stretch of time."""
+    values = np.random.default_rng(0).normal(size=(400, 2))
+    scorer = fit_scorer(open_data(values), seed=0)
+    some, every = scorer.measured(20).values, scorer.measured(1000).values
+    places = [int(np.flatnonzero((every == row).all(1))[0]) for row in some]
+    assert (len(some), len(every)) == (20, 100)
+    assert places == sorted(set(places))
+    assert places[-1] > 50
+    np.testing.assert_array_equal(every, scorer.data.test_records.values)

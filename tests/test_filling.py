@@ -182,3 +182,9 @@ def test_commands(flow: Run, text: Run, tmp_path: Path, capsys: pytest.CaptureFi
     assert (first[0], first[2:], second[1:]) == ("a", "au", "bbv")
     main(["animate", str(flow.path), "--out", str(tmp_path / "m.gif"), "--steps", "3", "--quiet"])
     assert (tmp_path / "m.gif").exists()
+
+
+def test_characters_the_model_has_never_seen_stay_where_they_are(text: Run) -> None:
+    """They were left out, which moved every gap behind them."""
+    made = fill_lines(text, ["!a_au"], how=Drawing(draws=3)).values
+    assert all(line[:2] == "!a" and line[2] != "_" and line[3:] in ("au", "a") for line in made)

@@ -6,10 +6,11 @@ import pytest
 
 import sansheng
 from sansheng.codecs.series import SeriesCodec
+from sansheng.codecs.series_file import from_windows
 from sansheng.codecs.series_past import Past
 from sansheng.filling import Drawing
 from sansheng.forecasting import as_frame, forecast, go_on, lengthen
-from sansheng.imputing import impute
+from sansheng.imputing import Imputed, impute, write_filled
 from sansheng.series_gaps import meeting
 
 
@@ -140,3 +141,20 @@ def test_gaps_of_prices_keep_their_order(tmp_path):
     assert (filled["low"] <= filled[["open", "close"]].min(axis=1)).all()
     off = np.abs(np.log(filled["close"].iloc[10:14] / frame["close"].iloc[10:14]))
     assert off.max() < 0.15
+
+
+def test_windows_have_noise_of_their_own(run):
+    """Gaps at the same place of windows that are alike are not all filled by the same number."""
+    frame = rows(160, seed=7)
+    frame["x"], frame.loc[5::8, "x"] = frame["y"], np.nan
+    drawn = impute(run, frame).draws[0]["x"].to_numpy()[5::8]
+    assert len(np.unique(drawn)) > len(drawn) // 2
+
+
+def test_filled_numbers_are_written_in_full(tmp_path):
+    codec = SeriesCodec.fit(from_windows(np.arange(40.0).reshape(2, 20, 1) * 1_000_001))
+    frame = pd.DataFrame({"x0": [np.nan, 1.5]})
+    (tmp_path / "a.csv").write_text("x0\nNA\n1.5\n")
+    imputed = Imputed(frame, (pd.DataFrame({"x0": [12_345_678.0, 1.5]}),))
+    write_filled(imputed, codec, tmp_path / "a.csv", tmp_path / "b.csv", 0)
+    assert (tmp_path / "b.csv").read_text() == "x0\n12345678\n1.5\n"

@@ -30,7 +30,7 @@ from sansheng.plan import Source, parse_budget, read_data
 from sansheng.presets import has_preset
 from sansheng.recipe import count_parameters
 from sansheng.report import Page, render
-from sansheng.run import Run, load, train
+from sansheng.run import BOUNDED, Run, load, train
 from sansheng.run import resume as resume_run
 from sansheng.score import Extractor, Scorer, counted_text, fit_scorer, independent_columns
 
@@ -233,7 +233,7 @@ def _counted(scorer: Scorer, n: int) -> list[Entry]:
     if found is None:
         return []
     records, model = found
-    held_out = scorer.data.test_records
+    held_out = scorer.measured(BOUNDED)
     scores = scorer.score(records, np.random.default_rng([0, 2]))
     scores["bound"] = scorer.bound(model.log_likelihood(held_out.values), held_out)
     return [Entry(f"counting runs of {model.order} characters", "reference", [scores], shown=records)]

@@ -68,6 +68,7 @@ def fill_lines(run: Run, lines: Sequence[str], *, gap: str = GAP, how: Drawing =
         raise ValueError("gaps in lines are for models of text")
     if len(gap) != 1 or gap in codec.alphabet:
         raise ValueError(f"{gap!r} is a character of the data: choose another --gap")
+    lines, given = [_in_known(line, codec, gap) for line in lines], lines
     at = torch.zeros(len(lines), codec.length, dtype=torch.bool)
     for row, line in enumerate(lines):
         places = [place for place in codec.tokens.places(line, gap) if place < codec.length]
@@ -76,7 +77,23 @@ def fill_lines(run: Run, lines: Sequence[str], *, gap: str = GAP, how: Drawing =
             at[row, places[-1] :] = True
     records = Records([line.replace(gap, codec.alphabet[:1] or "a") for line in lines], {}, {"unit": codec.unit})
     known = ~at[:, None].expand(-1, codec.space.channels, -1)
-    return fill_cells(run, records, known, how)
+    made = fill_cells(run, records, known, how)
+    if codec.tokens.kind != "characters":
+        return made
+    whole = [line for line in given for _ in range(how.draws)]
+    return replace(made, values=[_kept(line, new, gap) for line, new in zip(whole, made.values, strict=True)])
+
+
+def _in_known(line: str, codec: TextCodec, gap: str) -> str:
+    """A line with a stand-in for what the model does not know, so that every character keeps its place."""
+    if codec.tokens.kind != "characters":
+        return line
+    return "".join(c if c == gap or c in codec.alphabet else codec.alphabet[0] for c in line)
+
+
+def _kept(line: str, drawn: str, gap: str) -> str:
+    """`drawn`, as far as it goes, with the characters of the line that are no gap."""
+    return "".join(old if old != gap else new for old, new in zip(line, drawn, strict=False)) + drawn[len(line) :]
 
 
 def fill_text(run: Run, text: str, *, gap: str = GAP, length: int | None = None, how: Drawing = ONCE) -> list[str]:

@@ -184,7 +184,9 @@ def _texts(values: pd.Series, codec: Codec) -> list[str]:
     """As the column is written."""
     if isinstance(codec, SeriesCodec):
         decimals = {channel.name: channel.decimals for channel in codec.channels}[str(values.name)]
-        return [f"{v:.6g}" if decimals is None else f"{v:.{decimals}f}" for v in values]
+        return [
+            np.format_float_positional(v, trim="-") if decimals is None else f"{v:.{max(decimals, 0)}f}" for v in values
+        ]
     assert isinstance(codec, TableCodec)
     return _written(values, {column.name: column for column in codec.columns}[str(values.name)])
 

@@ -208,7 +208,7 @@ class Run:
         scores = scorer.score(records, np.random.default_rng([seed, 2]))
         if self.model.has_likelihood and self.model.space.slots == self.codec.space.slots:
             most = SLOW if self.model.slow_likelihood else BOUNDED
-            held_out = scorer.data.test_records.take(np.arange(min(most, len(scorer.data.test_records))))
+            held_out = scorer.measured(most)
             scores["bound"] = scorer.bound(self.log_likelihood(held_out, seed=seed), held_out)
         return scores
 

@@ -149,6 +149,15 @@ class Scorer:
         except ValueError:
             return None
 
+    def measured(self, most: int) -> Records:
+        """At most so many held-out records, drawn evenly, whose likelihood is bounded: the same for every row.
+
+        The first ones would be of one class, one patient or one stretch of time where the data are in order.
+        """
+        records = self.data.test_records
+        some = np.random.default_rng(self.data.split_seed).permutation(len(records))[:most]
+        return records.take(np.sort(some))
+
     def bound(self, log_likelihood: np.ndarray, records: Records) -> Score:
         """A likelihood bound of these examples as bits per dimension of the encoded space, of text per character.
 

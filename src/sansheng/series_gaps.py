@@ -19,6 +19,7 @@ from sansheng.codecs.series_file import Timed, in_time
 from sansheng.codecs.series_past import require
 from sansheng.errors import DataError
 from sansheng.filling import ONCE, Drawing, fill_cells
+from sansheng.loop import derive_seed
 from sansheng.run import Run
 
 
@@ -27,15 +28,16 @@ def fill_gaps(run: Run, codec: SeriesCodec, frame: pd.DataFrame, how: Drawing = 
 
     Raises DataError for a channel that is not there, or has no value in a whole series.
     """
-    timed = in_time(frame.reset_index(drop=True), run.recipe.data.options)
+    timed = in_time(frame.reset_index(drop=True), run.recipe.data.options, channels=codec.names)
     require(timed.frame, codec.names)
     values = timed.frame[codec.names].to_numpy(np.float64).copy()
     gaps = np.isnan(values)
     for a, b in timed.series():
         if gaps[a:b].all(0).any():
             raise DataError(f"a series has no value of {codec.names[int(gaps[a:b].all(0).argmax())]!r} at all")
-    for starts, is_last in _rounds(timed, codec.length):
-        _fill_windows(run, codec, timed, values, np.array(starts), np.array(is_last), how)
+    for k, (starts, is_last) in enumerate(_rounds(timed, codec.length)):
+        one = replace(how, draws=1, seed=derive_seed(how.seed, k, "gaps"))  # or all windows had the same noise
+        _fill_windows(run, codec, timed, values, np.array(starts), np.array(is_last), one)
     _in_order(codec, values, gaps)
     here = [name for i, name in enumerate(codec.names) if gaps[:, i].any() and name in frame.columns]
     back = values[np.argsort(timed.order)]
@@ -96,7 +98,7 @@ def _fill_windows(
     for channel in codec.channels:
         known += [told[channel.name], *([np.ones_like(told[channel.name])] * 2 if channel.gaps else [])]
     records = Records(whole, labels, codec.about)
-    drawn = fill_cells(run, records, torch.from_numpy(np.stack(known, axis=1)), replace(how, draws=1)).values
+    drawn = fill_cells(run, records, torch.from_numpy(np.stack(known, axis=1)), how).values
     drawn = _moved(codec, drawn, np.where(there, whole, np.nan))
     taken = ~there & ~beyond[:, :, None]
     taken &= is_last[:, None, None] | (np.arange(codec.length) < codec.length - codec.length // 4)[:, None]

@@ -236,3 +236,14 @@ def test_what_is_written_is_read_again(tmp_path: Path) -> None:
     assert (len(joined), rate) == (12 * (4096 + 2000), RATE)
     with pytest.raises(ValueError, match="suffix for recordings"):
         codec.write(labelled, tmp_path / "all.mp4")
+
+
+def test_options_that_were_found_lay_other_recordings_out_alike(tmp_path):
+    for folder, rate in (("a", 8000), ("b", 16000)):
+        (tmp_path / folder).mkdir()
+        for i in range(3):
+            soundfile.write(tmp_path / folder / f"{i}.wav", np.sin(np.arange(rate * 3 // 5) * (0.1 + 0.1 * i)), rate)
+    codec = audio.AudioCodec.fit(audio.read(tmp_path / "a").records)
+    other = audio.read(tmp_path / "b", Reading(options=codec.reading()))
+    assert other.records.about == codec.layout.to_json()
+    assert codec.encode(other.records).x.shape[1:] == codec.space.shape

@@ -273,3 +273,50 @@ def test_records_keep_what_is_said_of_them():
     records = Records(np.zeros((4, 3, 1)), {}, {"names": ["x"]})
     assert records.take(np.arange(2)).about == {"names": ["x"]}
     assert records.join(records).about == {"names": ["x"]}
+
+
+def test_what_is_constant_is_settled_by_training_time():
+    """Forty days of which the last eight lie in one month: held-out windows have the month all the same."""
+    frame = pd.DataFrame({"date": pd.date_range("2024-01-05", periods=960, freq="h"), "x": np.arange(960.0) % 7})
+    data = open_data(frame, kind="series", condition="month", options={"window": "24"})
+    assert set(data.train_records.labels) == set(data.test_records.labels) == {"hour", "weekday", "month"}
+    assert len(np.unique(data.test_records.labels["month"])) == 1
+
+
+def test_rows_of_nobody_and_series_too_short_are_said():
+    frame = pd.concat([timed(n, every="1D").assign(who=str(n)) for n in (300, 301, 302, 303, 304, 8)])
+    notes = " ".join(from_frame(frame, {"entity": "who", "window": "20"}).notes)
+    assert "shorter than a window: 1 of 6 series" in notes
+    frame.iloc[3, frame.columns.get_loc("who")] = None
+    with pytest.raises(DataError, match="'who' does not say whose row 4 is"):
+        from_frame(frame, {"entity": "who", "window": "20"})
+
+
+def test_a_past_has_the_channels_that_the_model_knows():
+    """Whether or not a few rows show that they change, or come irregularly."""
+    dates = [*pd.date_range("2024-01-01", periods=5)] * 2
+    frame = pd.DataFrame({"who": [*"aaaaabbbbb"], "x": np.arange(10.0), "y": [1.0] * 5 + [2.0] * 5, "date": dates})
+    past = latest(frame, {"entity": "who"}, ["x", "y", "elapsed"], 4)
+    np.testing.assert_array_equal(past.values[:, 0, 1], [1, 2])
+    np.testing.assert_array_equal(past.values[:, :, 2], 86_400)
+
+
+def test_days_of_the_week_are_told_by_days_and_not_by_rows():
+    frame = pd.concat(
+        [pd.DataFrame({"who": str(i), "x": [1.0, 2.0 + i], "date": ["2024-01-01", "2024-01-02"]}) for i in range(7)]
+    )
+    assert all(latest(frame, {"entity": "who"}, ["x"], 4).days)
+
+
+def test_a_price_at_or_below_zero_is_refused():
+    prices = from_windows(walk(400).reshape(-1, 20))
+    codec = SeriesCodec.fit(prices, types={"x0": "price"})
+    prices.values[3, 5, 0] = 0
+    with pytest.raises(DataError, match="--type x0=number"):
+        codec.encode(prices)
+
+
+def test_options_that_were_found_are_known_for_other_series():
+    codec = SeriesCodec.fit(from_frame(timed(200), {}).records)
+    other = from_frame(timed(600, seed=1), codec.reading()).records
+    assert codec.encode(other).x.shape[2] == codec.length

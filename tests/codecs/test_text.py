@@ -218,3 +218,34 @@ def test_characters_are_those_that_are_encoded_and_an_end():
     about = {"unit": "windows", "tokens": "bpe"}
     pieces = TextCodec.fit(Records(["the cat", "the mat"] * 9, {}, about))
     assert pieces.characters(Records(["the cat"], {}, about)).tolist() == [7]
+
+
+def test_lines_of_json_end_at_line_feeds_alone(tmp_path):
+    path = tmp_path / "a.jsonl"
+    texts = ["one\u2028two", "three\x85four"]
+    path.write_text("".join(json.dumps({"text": t, "tags": [1]}, ensure_ascii=False) + "\n" for t in texts), "utf-8")
+    assert text.read(path).records.values == texts
+
+
+def test_texts_that_differ_only_in_their_number_are_repeated():
+    frame = pd.DataFrame({"id": range(40), "text": [f"text {i % 4}" for i in range(40)], "of": [*"ab"] * 20})
+    assert len(text.from_frame(frame, {}).records) == 4
+    frame["of"] = [*"aaaabbbb"] * 5
+    assert len(text.from_frame(frame, {}).records) == 8
+
+
+def test_a_decoded_line_is_one_line():
+    codec = TextCodec.fit(Records(["abc", "de"], {}, {"tokens": "bytes"}))
+    x = codec.encode(Records(["a.b"])).x
+    levels = x.argmax(1)
+    levels[0, 1] = 1 + ord("\n")
+    drawn = codec.decode(torch.nn.functional.one_hot(levels, 257).movedim(2, 1).float())
+    assert drawn.values == [f"a{REPLACEMENT}b"]
+    codec.encode(drawn)
+
+
+def test_windows_have_no_positions_beyond_their_end(tmp_path):
+    path = tmp_path / "long.txt"
+    path.write_text("the cat sat on the mat. " * 50)
+    source = text.read(path, Reading(options={"unit": "windows", "window": "10"}))
+    assert TextCodec.fit(source.records).length == 10

@@ -164,3 +164,11 @@ def test_scores_of_series_have_their_directions_and_intervals():
     one = score_series(real[:, :, :1], real[:, :, :1], generator=np.random.default_rng(0))
     assert "cross_error" not in one
     assert "clustering_error" not in one
+
+
+def test_gaps_change_no_memory_and_no_correlation():
+    whole = autoregressive(4000, seed=3)
+    whole[:, :, 1] += whole[:, :, 0]
+    holes = np.where(np.random.default_rng(0).random(whole.shape) < 0.4, np.nan, whole)
+    np.testing.assert_allclose(autocorrelation(holes[:, :, 0]), autocorrelation(whole[:, :, 0]), atol=0.02)
+    np.testing.assert_allclose(correlations(holes), correlations(whole), atol=0.02)

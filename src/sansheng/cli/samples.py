@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from sansheng.codecs.base import Codec, Records
+from sansheng.codecs.base import Codec, Records, Settled
 from sansheng.codecs.text import TextCodec
 from sansheng.codecs.text_file import read_text
 from sansheng.errors import DataError
@@ -34,7 +34,8 @@ def read_for(trained: Run, data: str, *, resized: bool = True) -> Records:
     from sansheng.data import read_records
 
     reference = trained.recipe.data
-    options = {name: value for name, value in reference.options.items() if resized or name != "size"}
+    settled = trained.codec.reading() if isinstance(trained.codec, Settled) else {}
+    options = settled | {name: value for name, value in reference.options.items() if resized or name != "size"}
     how = {"alpha": reference.alpha, "types": reference.types, "options": options}
     return read_records(data, trained.codec.kind, **how)
 

@@ -195,6 +195,13 @@ class AudioCodec:
         times = max(1, round(enlarged / page.shape[1]))
         return page[:-GAP, :-GAP].repeat(times, axis=0).repeat(times, axis=1)
 
+    def reading(self) -> dict[str, str]:
+        """Options that lay other recordings out as these were."""
+        layout = self.layout
+        seconds = (layout.samples - layout.hop / 2) / layout.rate  # the next whole hop is the last
+        return {"rate": str(layout.rate), "seconds": str(seconds), "mels": str(layout.mels),
+                "representation": layout.representation}  # fmt: skip
+
     def describe(self) -> list[tuple[str, str]]:
         given = [("condition", ", ".join(self.condition_names))] if self.condition_names else []
         return [*self.description, *given]

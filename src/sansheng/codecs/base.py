@@ -151,6 +151,15 @@ class Spelled(Protocol):
 
 
 @runtime_checkable
+class Settled(Protocol):
+    """A codec that knows how other data have to be read to be like those it was fitted on."""
+
+    def reading(self) -> dict[str, str]:
+        """Options of `Reading`, as settled when the data were read, whether a person gave them or not."""
+        ...
+
+
+@runtime_checkable
 class Codec(Protocol):
     """A person's records to tensors and back. `kind` names it on the command line and in `codec.json`."""
 

@@ -96,6 +96,12 @@ class SeriesCodec:
         if values.shape[1:] != (self.length, len(self.channels)):
             expected = (self.length, len(self.channels))
             raise DataError(f"expected windows of shape {expected} (steps, channels), got {values.shape[1:]}")
+        for i, channel in enumerate(self.channels):
+            if channel.kind != "number" and (values[:, :, i] <= 0).any():
+                raise DataError(
+                    f"channel {channel.name!r} is a price in the training windows, and not always above 0 in these: "
+                    f"say that it is a number (--type {channel.name}=number)"
+                )
         raw = raw_of(values, self.names, {channel.name: channel.kind for channel in self.channels})
         blocks = []
         for i, channel in enumerate(self.channels):
@@ -177,6 +183,10 @@ class SeriesCodec:
             axes.tick_params(labelsize=6)
         FigureCanvasAgg(figure).print_png(target)
         return target
+
+    def reading(self) -> dict[str, str]:
+        """Options that cut other series as these were."""
+        return {"window": str(self.length)}
 
     def describe(self) -> list[tuple[str, str]]:
         given = [("condition", ", ".join(self.condition_names))] if self.condition_names else []

@@ -9,7 +9,7 @@ The one constraint: time is split before windows are cut, so that no held-out va
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -159,8 +159,14 @@ def _numbered(names: Sequence[str]) -> bool:
 # -- rows in time --------------------------------------------------------------------------------------------
 
 
-def in_time(frame: pd.DataFrame, options: Mapping[str, str], where: str = "the table") -> Timed:
-    """Sorted by entity and time, with the columns of numbers only."""
+def in_time(
+    frame: pd.DataFrame, options: Mapping[str, str], where: str = "the table", *, channels: Sequence[str] = ()
+) -> Timed:
+    """Sorted by entity and time, with the columns of numbers only.
+
+    channels: what a model knows, which are channels even where these rows are too few to show that they change.
+    Raises DataError for rows without a time or an entity.
+    """
     names, notes = [str(c) for c in frame.columns], []
     for role in ("entity", "time"):
         if role in options and options[role] not in names:
@@ -169,24 +175,28 @@ def in_time(frame: pd.DataFrame, options: Mapping[str, str], where: str = "the t
     clock = options.get("time") or _find_time(frame, by)
     stamps = None if clock is None else _stamps(series_of(frame, clock), clock, where)
     codes = np.zeros(len(frame), int) if by is None else pd.factorize(series_of(frame, by))[0]
+    if (codes < 0).any():
+        raise DataError(f"{where}: column {by!r} does not say whose row {int((codes < 0).argmax()) + 1} is")
     order = np.lexsort((np.arange(len(frame)) if stamps is None else seconds_of(stamps), codes))
     frame, codes = frame.iloc[order].reset_index(drop=True), codes[order]
     stamps = None if stamps is None else stamps.iloc[order].reset_index(drop=True)
     notes.append("no column of time was found: rows are in order" if clock is None else f"time is {clock!r}")
     rest = [n for n in names if n not in (by, clock)]
     numbers = [n for n in rest if kinds.is_numeric_dtype(frame[n].dtype)]
-    steady = [n for n in rest if by is not None and _steady(series_of(frame, n), codes)]
+    steady = [n for n in rest if by is not None and n not in channels and _steady(series_of(frame, n), codes)]
     left_out = [n for n in rest if n not in numbers and n not in steady]
     if left_out:
         notes.append(f"left out, as they are no numbers: {', '.join(left_out)}")
-    channels = [n for n in numbers if n not in steady]
-    if not channels:
+    found = [n for n in numbers if n not in steady]
+    if not found:
         raise DataError(f"{where}: there is no column of numbers that changes in time")
     labels = {n: _label(series_of(frame, n)) for n in steady}
-    values = pd.DataFrame({n: series_of(frame, n).to_numpy(np.float64, na_value=np.nan) for n in channels})
+    values = pd.DataFrame({n: series_of(frame, n).to_numpy(np.float64, na_value=np.nan) for n in found})
     if stamps is not None and (note := _spacing(values, stamps, codes)) is not None:
         notes.append(note)
-    whole = [n for n in channels if kinds.is_integer_dtype(frame[n].dtype)]
+    if stamps is not None and ELAPSED in channels and ELAPSED not in values:
+        values[ELAPSED] = _elapsed(stamps, codes)
+    whole = [n for n in found if kinds.is_integer_dtype(frame[n].dtype)]
     return Timed(values, stamps, codes, labels, notes, order, whole)
 
 
@@ -250,10 +260,16 @@ def _spacing(values: pd.DataFrame, stamps: pd.Series, codes: np.ndarray) -> str 
     if share >= USUAL:
         rest = "" if share == 1 else f", in {share:.0%} of steps; the others are taken for the same"
         return f"one row every {_span(step)}{rest}"
-    elapsed = np.concatenate([[np.median(gaps)], np.diff(seconds_of(stamps))])
-    elapsed[1:][np.diff(codes) != 0] = np.median(gaps)
-    values[ELAPSED] = elapsed
+    values[ELAPSED] = _elapsed(stamps, codes)
     return f"rows come irregularly: the time since the row before is a channel, {ELAPSED!r} [s]"
+
+
+def _elapsed(stamps: pd.Series, codes: np.ndarray) -> np.ndarray:
+    """Of each row the time since the one before [s], of the first of a series the usual one; 0 of a row alone."""
+    elapsed = np.diff(seconds_of(stamps), prepend=0.0)
+    begins = np.diff(codes, prepend=-1) != 0
+    elapsed[begins] = np.median(elapsed[~begins]) if not begins.all() else 0.0
+    return elapsed
 
 
 def _span(seconds: float) -> str:
@@ -294,10 +310,15 @@ def _windows(timed: Timed, length: int, where: str) -> Source:
     if not len(first) or not len(held):
         raise DataError(f"{where}: series are too short for windows of {length}; give a shorter --window")
     notes = [*timed.notes, _how_split(by_time.all(), len(sizes), length)]
+    if short := int((sizes < length).sum()):
+        notes.append(f"left out, as they are shorter than a window: {short:,} of {len(sizes):,} series")
     stride = max(1, len(first) // MOST_WINDOWS)
     if stride > 1:
         notes.append(f"every {stride}th window is taken, {len(first[::stride]):,} in all")
-    return Source(_cut(timed, first[::stride], length), _cut(timed, held, length), notes)
+    labels = timed.labels_from(first[::stride])
+    constant = {n for n in CALENDAR if n not in timed.labels and n in labels and len(np.unique(labels[n])) < 2}
+    cut = [_cut(timed, some, length, constant) for some in (first[::stride], held)]
+    return Source(cut[0], cut[1], notes)
 
 
 def _how_split(by_time: Any, series: int, length: int) -> str:
@@ -306,9 +327,9 @@ def _how_split(by_time: Any, series: int, length: int) -> str:
     return f"{many}, in windows of {length} rows; {held} is held out"
 
 
-def _cut(timed: Timed, starts: np.ndarray, length: int) -> Records:
+def _cut(timed: Timed, starts: np.ndarray, length: int, constant: Container[str]) -> Records:
+    """Windows that begin at these rows, without the labels that are `constant` in training time."""
     values = timed.frame.to_numpy()[starts[:, None] + np.arange(length)]
     labels = timed.labels_from(starts)
-    constant = [n for n in CALENDAR if n not in timed.labels and n in labels and len(np.unique(labels[n])) < 2]
     about = {"names": list(map(str, timed.frame.columns)), "layout": "long", "whole": list(timed.whole)}
     return Records(values, {n: column for n, column in labels.items() if n not in constant}, about)

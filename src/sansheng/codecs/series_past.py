@@ -19,7 +19,7 @@ from sansheng.errors import DataError
 DAY = 86_400
 EVERY_DAY = (True,) * 7
 WEEKS = 2
-"""Of rows, at least, that tell on which days of the week there are none."""
+"""Of days with rows, at least, that tell on which days of the week there are none."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ def latest(frame: pd.DataFrame, options: Mapping[str, str], channels: Sequence[s
 
     Raises DataError if one of them is not there or a series has no row.
     """
-    timed = in_time(frame, options)
+    timed = in_time(frame, options, channels=channels)
     require(timed.frame, channels)
     starts, stops = np.array(timed.series()).T
     rows = min(length, int((stops - starts).min()))
@@ -89,8 +89,8 @@ def latest(frame: pd.DataFrame, options: Mapping[str, str], channels: Sequence[s
 
 
 def _days(stamps: pd.Series) -> tuple[bool, ...]:
-    """The days of the week that rows stand on; every day where there are too few rows to tell."""
-    if len(stamps) < WEEKS * 7:
+    """The days of the week that rows stand on; every day where there are too few to tell."""
+    if stamps.dt.normalize().nunique() < WEEKS * 7:
         return EVERY_DAY
     seen = set(stamps.dt.day_of_week.tolist())
     return tuple(day in seen for day in range(7))

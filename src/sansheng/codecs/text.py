@@ -69,8 +69,7 @@ class TextCodec:
         tokens = fit_tokens(lines, records.about.get("tokens"))
         lengths, end = tokens.lengths(lines), int(unit == "lines")
         longest = int(lengths.max()) + end
-        most = MAX_LENGTH if unit == "lines" else longest + LENGTH_MULTIPLE
-        length = min(most, LENGTH_MULTIPLE * -(-longest // LENGTH_MULTIPLE))
+        length = min(MAX_LENGTH, LENGTH_MULTIPLE * -(-longest // LENGTH_MULTIPLE)) if unit == "lines" else longest
         n = f"{len(lines):,} {unit.removesuffix('s')}{'s' * (len(lines) != 1)} of text"
         symbols = tokens.kind if tokens.kind != "bpe" else "pieces"
         description = [
@@ -109,6 +108,8 @@ class TextCodec:
     def decode(self, x: Tensor, condition: Tensor | None = None) -> Records:
         self.space.check(x)
         lines = self.tokens.lines(x.detach().argmax(1).cpu().numpy())
+        strange = "\0\n" if self.unit == "lines" else "\0"  # bytes and pieces can be any
+        lines = [line.translate(dict.fromkeys(map(ord, strange), REPLACEMENT)) for line in lines]
         return Records(lines, self.conditions.decode(condition), {"unit": self.unit})
 
     def present(self, records: Records) -> list[str]:
@@ -140,6 +141,11 @@ class TextCodec:
         between = "\n" if self.unit == "lines" else f"\n{BETWEEN}\n"
         path.write_text(between.join(texts) + "\n" * bool(len(texts)), encoding="utf-8", newline="\n")
         return path
+
+    def reading(self) -> dict[str, str]:
+        """Options that read other text as this was, windows of characters as long as these."""
+        windows = self.unit == "windows" and self.tokens.kind == "characters"
+        return {"unit": self.unit, **({"window": str(self.length)} if windows else {})}
 
     def describe(self) -> list[tuple[str, str]]:
         given = [("condition", ", ".join(self.condition_names))] if self.condition_names else []

@@ -107,7 +107,7 @@ def from_frame(frame: pd.DataFrame, options: Mapping[str, str], where: str = "th
     name = options.get("column") or max(texts, key=lambda c: sum(map(len, texts[c].dropna().unique())), default=None)
     if name is None or name not in texts:
         raise unknown("column of text", str(name), texts) if name else DataError(f"{where}: no column of text in it")
-    kept = texts[name].notna() & (texts[name] != "") & ~frame.duplicated()
+    kept = texts[name].notna() & (texts[name] != "") & ~_repeated(frame, name)
     lines = [" ".join(str(text).replace("\0", "").split("\n")) for text in texts[name][kept]]
     if not lines:
         raise DataError(f"{where}: column {name!r} holds no text")
@@ -115,6 +115,12 @@ def from_frame(frame: pd.DataFrame, options: Mapping[str, str], where: str = "th
     left = len(frame) - len(lines)
     said = f"text from the column {name!r}" + (f"; {left:,} rows without text or repeated left out" if left else "")
     return Source(Records(lines, to_labels(rest), _about("lines", options)), None, [said, *notes])
+
+
+def _repeated(frame: pd.DataFrame, name: str) -> pd.Series:
+    """Rows with the text of an earlier one and the same beside it, but for what differs in every row."""
+    beside = frame.drop(columns=name).map(str)
+    return frame[[name]].join(beside.loc[:, beside.nunique() < len(frame)]).duplicated()
 
 
 def _about(unit: str, options: Mapping[str, str]) -> dict[str, str | int | None]:
@@ -150,7 +156,7 @@ def _table(path: Path) -> pd.DataFrame:
     if path.stat().st_size > MOST_BYTES:
         raise DataError(f"{path}: more than {MOST_BYTES:,} bytes")
     rows = []
-    for number, line in enumerate(_decoded(path, path.read_bytes()).splitlines(), 1):
+    for number, line in enumerate(_decoded(path, path.read_bytes()).split("\n"), 1):  # other line ends may be in texts
         try:
             row = json.loads(line) if line.strip() else None
         except json.JSONDecodeError as error:

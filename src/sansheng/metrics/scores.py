@@ -145,7 +145,9 @@ def score_text(
         "ngram_divergence": score(divergence, n, "lower", "bits"),
         "copied": score(share_interval(copied_share(train, fake), n), n, "lower", "share"),
         "unique": score(unlike, n, "higher", "share"),
-        "distinct": score(_of_lines(lambda lines: distinct_ngrams(lines, 4), some, generator), n, "higher", "share"),
+        "distinct": score(
+            _of_lines(lambda lines: distinct_ngrams(lines, 4), some, generator), len(some), "higher", "share"
+        ),
         "self_bleu": score(_of_lines(self_bleu, some, generator), len(some), "lower", "BLEU-4"),
         "longest_copied": score(near, len(runs), "lower", "characters"),
     }

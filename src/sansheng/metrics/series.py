@@ -61,21 +61,30 @@ def _tail_error(real: np.ndarray, fake: np.ndarray) -> float:
 
 
 def autocorrelation(rows: Float[np.ndarray, "N L"], lags: int = LAGS) -> Float[np.ndarray, " K"]:
-    """Of rows about their common mean, at lags 1 … `lags` (fewer for short rows), over all; 0 for constant ones."""
+    """Of rows about their common mean, at lags 1 … `lags` (fewer for short rows), over all that is known.
+
+    0 for constant ones.
+    """
+    lags, there = min(lags, rows.shape[1] - 1), np.isfinite(rows).astype(float)
     x = np.nan_to_num(rows - np.nanmean(rows))
-    lags = min(lags, rows.shape[1] - 1)
-    power = np.square(x).mean()
+    power = np.square(x).sum() / max(there.sum(), 1)
     if power <= 0:
         return np.zeros(lags)
-    return np.array([(x[:, k:] * x[:, :-k]).mean() / power for k in range(1, lags + 1)])
+    pairs = [max((there[:, k:] * there[:, :-k]).sum(), 1) for k in range(1, lags + 1)]
+    return np.array([(x[:, k:] * x[:, :-k]).sum() / pairs[k - 1] / power for k in range(1, lags + 1)])
 
 
 def correlations(windows: Float[np.ndarray, "N L C"]) -> Float[np.ndarray, "C C"]:
     """Between channels at the same step; 0 for a constant one."""
     x = windows.reshape(-1, windows.shape[2])
+    there = np.isfinite(x).astype(float)
     x = np.nan_to_num(x - np.nanmean(x, axis=0))
-    spread = np.sqrt(np.square(x).mean(0))
-    return (x.T @ x / len(x)) / np.maximum(np.outer(spread, spread), 1e-300) * np.outer(spread > 0, spread > 0)
+    spread = np.sqrt(np.square(x).sum(0) / np.maximum(there.sum(0), 1))
+    return (
+        (x.T @ x / np.maximum(there.T @ there, 1))
+        / np.maximum(np.outer(spread, spread), 1e-300)
+        * np.outer(spread > 0, spread > 0)
+    )
 
 
 @dataclass(frozen=True)
