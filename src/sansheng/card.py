@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from sansheng.loop import State
 from sansheng.recipe import Recipe, count_parameters
@@ -35,3 +36,19 @@ conditions hold statistics of the training data; no formal privacy is promised.
 ## Settings
 {settings}
 """
+
+
+def run_facts(recipe: Recipe, parameters: int, latest: dict[str, Any] | None) -> list[tuple[str, str]]:
+    """What a run is, as (name, description) lines. latest: the manifest's line of its newest checkpoint."""
+    trained = f"{latest['step']:,} steps in {latest['seconds']:,.0f} s" if latest else "not at all"
+    return [
+        ("family", f"{recipe.family} ({recipe.preset})"),
+        ("data", f"{recipe.data.name} ({recipe.data.kind}) from {recipe.data.source}"),
+        ("condition", ", ".join(recipe.data.condition) or "none"),
+        ("parameters", f"{parameters:,}"),
+        ("budget", str(recipe.budget)),
+        ("trained", trained),
+        ("seed", str(recipe.seed)),
+        ("device", f"{recipe.device}, {recipe.precision}, {recipe.threads} threads"),
+        ("settings", ", ".join(f"{k}={v}" for k, v in recipe.settings.items())),
+    ]

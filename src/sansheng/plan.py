@@ -15,8 +15,9 @@ import pandas as pd
 
 from sansheng import devices
 from sansheng.budget import Budget
-from sansheng.codecs.base import Records
+from sansheng.codecs.base import Codec, Records
 from sansheng.data import Data, open_data
+from sansheng.errors import DataError
 from sansheng.events import Event, Observer, ignore
 from sansheng.loop import State
 from sansheng.recipe import DataReference, Recipe, resolve
@@ -156,3 +157,28 @@ def extend(recipe: Recipe, state: State, more: Budget) -> Recipe:
         slope = (1 - share) * spent / max(1, state.step) / extra
     state.clock.knots.append((state.step, share, slope))
     return recipe.model_copy(update={"steps": longer.steps, "seconds": longer.seconds, "knots": []})
+
+
+def reopen(reference: DataReference, codec: Codec, source: Source | None, changed: bool, observe: Observer) -> Data:
+    """The data a run was trained on, from where it was or from `source`, split and encoded as it was.
+
+    changed: let it pass if its content is no longer what it was. Raises DataError if it is gone or has changed.
+    """
+    if source is None and reference.source.endswith("in memory"):
+        raise DataError("the run was trained on data in memory: give the same data again")
+    data = open_data(
+        reference.source if source is None else source,
+        kind=reference.kind,
+        condition=reference.condition,
+        split_seed=reference.split_seed,
+        codec=codec,
+        alpha=reference.alpha,
+        types=reference.types,
+        query=reference.query if source is None else None,
+        options=reference.options,
+        progress=telling(observe),
+    )
+    if data.digest != reference.digest and not changed:
+        what = f"{reference.source} is not what the run was trained on"
+        raise DataError(f"{what}: its content has changed (--force to use it)")
+    return data

@@ -19,10 +19,10 @@ from sansheng import checkpoint, devices
 from sansheng import folder as files
 from sansheng.asked import draw_asked
 from sansheng.budget import Budget, Clock
-from sansheng.card import model_card
+from sansheng.card import model_card, run_facts
 from sansheng.codecs.base import Codec, Quantised, Records
 from sansheng.codecs.labels import Labelled
-from sansheng.data import Batches, Data, open_data
+from sansheng.data import Batches, Data
 from sansheng.errors import DataError
 from sansheng.events import Event, Observer, ignore
 from sansheng.health import examine
@@ -30,7 +30,7 @@ from sansheng.loop import State, derive_seed
 from sansheng.loop import train as take_steps
 from sansheng.metrics import Score, score_privacy
 from sansheng.model import Batch, GenerativeModel, HasLikelihood, HasVariationalBound, Sampling
-from sansheng.plan import Source, extend, parse_budget, plan, telling
+from sansheng.plan import Source, extend, parse_budget, plan, reopen
 from sansheng.recipe import Recipe, build, count_parameters
 from sansheng.rules import obey, read_rules
 from sansheng.score import Extractor, Scorer, fit_scorer
@@ -222,42 +222,12 @@ class Run:
 
         changed: let it pass if its content is no longer what it was.
         """
-        reference = self.recipe.data
-        if source is None and reference.source.endswith("in memory"):
-            raise DataError("the run was trained on data in memory: give the same data again")
-        data = open_data(
-            reference.source if source is None else source,
-            kind=reference.kind,
-            condition=reference.condition,
-            split_seed=reference.split_seed,
-            codec=self.codec,
-            alpha=reference.alpha,
-            types=reference.types,
-            query=reference.query if source is None else None,
-            options=reference.options,
-            progress=telling(observe),
-        )
-        if data.digest != reference.digest and not changed:
-            what = f"{reference.source} is not what the run was trained on"
-            raise DataError(f"{what}: its content has changed (--force to use it)")
-        return data
+        return reopen(self.recipe.data, self.codec, source, changed, observe)
 
     def describe(self) -> list[tuple[str, str]]:
         """What this run is, as (name, description) lines."""
-        recipe, latest = self.recipe, next(iter(checkpoint.entries(self.path / "checkpoint")), None)
-        trained = f"{latest['step']:,} steps in {latest['seconds']:,.0f} s" if latest else "not at all"
-        return [
-            ("family", f"{recipe.family} ({recipe.preset})"),
-            ("data", f"{recipe.data.name} ({recipe.data.kind}) from {recipe.data.source}"),
-            ("condition", ", ".join(recipe.data.condition) or "none"),
-            ("parameters", f"{count_parameters(self.model):,}"),
-            ("budget", str(recipe.budget)),
-            ("trained", trained),
-            ("seed", str(recipe.seed)),
-            ("device", f"{recipe.device}, {recipe.precision}, {recipe.threads} threads"),
-            ("settings", ", ".join(f"{k}={v}" for k, v in recipe.settings.items())),
-            *self.codec.describe(),
-        ]
+        latest = next(iter(checkpoint.entries(self.path / "checkpoint")), None)
+        return [*run_facts(self.recipe, count_parameters(self.model), latest), *self.codec.describe()]
 
 
 # -- making, opening, continuing -----------------------------------------------------------------------------
