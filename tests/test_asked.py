@@ -231,6 +231,33 @@ def test_a_file_is_filled_byte_for_byte() -> None:
     assert made == 'a;"b";c\r\n1;7; "x;y"\r\n\r\n"u;v";2;"say ""no"""\r\n3;8;z'
 
 
+@pytest.mark.parametrize("levels", [200, 1200])
+def test_levels_written_as_digits_can_be_asked_for(levels: int) -> None:
+    """The chance of a set is that of its numbers, and what is drawn or brought into it is decoded to what was asked."""
+    draw = np.random.default_rng(0)
+    drug = pd.Series([f"d{i}" for i in range(levels)] * 5 + ["rare"] * 2 + [None] * 40, dtype=object)
+    codec = TableCodec.fit(Records(pd.DataFrame({"drug": drug, "dose": draw.normal(size=len(drug))})))
+    width = codec.columns[0].width
+    assert width < levels / 5
+    generator = torch.Generator().manual_seed(2)
+    params = torch.randn(1, codec.space.channels, generator=generator)
+    mean = codec.space.mean(torch.randn(500, codec.space.channels, generator=torch.Generator().manual_seed(0)))
+    for text in ("drug in d3,d7", "drug!=missing", "drug=rare", "drug=missing"):
+        clauses = read_clauses((text,), codec)
+        within = confine(clauses, codec)
+        assert within is not None
+        encoded = codec.encode(Records(pd.DataFrame({"drug": drug, "dose": 0.0}))).x
+        assert (within.holds(encoded).numpy() == clauses[0].holds(pd.DataFrame({"drug": drug}))).sum() >= len(drug) - 1
+        drawn = codec.space.sample(params.expand(4000, -1), torch.zeros(codec.space.channels), generator=generator)
+        usual = codec.space.mean(params)
+        chance = within.log_chance(usual, usual).exp().item()
+        assert within.holds(drawn).float().mean().item() == pytest.approx(chance, abs=0.03)
+        for x in (within.redraw(mean, mean, mean, torch.Generator().manual_seed(1)), within.bring(mean)):
+            assert within.holds(codec.space.harden(x)).all()
+            if text != "drug=rare":
+                assert clauses[0].holds(codec.decode(codec.space.harden(x)).values).all()
+
+
 def test_commands(runs: dict[str, Run], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     source = tmp_path / "gaps.csv"
     source.write_text("income,sex,age,hours,note\n>50K,,40.50,20,  odd \n,f,NA,1.5e1,x\n")
