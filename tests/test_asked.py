@@ -13,7 +13,8 @@ from sansheng import guidance
 from sansheng.cli import main
 from sansheng.codecs.base import Records
 from sansheng.codecs.table import TableCodec
-from sansheng.imputing import impute, write_over
+from sansheng.codecs.table_text import Form
+from sansheng.imputing import Imputed, impute, read_table, write_filled, write_over
 from sansheng.paths import Rectified
 from sansheng.run import Run, load, train
 from sansheng.samplers import SAMPLERS
@@ -227,8 +228,65 @@ def test_gaps_are_drawn_and_the_rest_is_left_alone(runs: dict[str, Run]) -> None
 
 def test_a_file_is_filled_byte_for_byte() -> None:
     text = 'a;"b";c\r\n1;NA; "x;y"\r\n\r\n;2;"say ""no"""\r\n3; ;z'
-    made = write_over(text, ";", {(0, 1): "7", (1, 0): "u;v", (2, 1): "8"})
+    made = write_over(text, Form(";"), {(0, 1): "7", (1, 0): "u;v", (2, 1): "8"})
     assert made == 'a;"b";c\r\n1;7; "x;y"\r\n\r\n"u;v";2;"say ""no"""\r\n3;8;z'
+
+
+@pytest.mark.parametrize(
+    ("encoding", "form", "decimal"),
+    [
+        ("utf-8-sig", Form(), "."),
+        ("utf-16", Form("\t"), "."),
+        ("utf-16-le", Form("|"), "."),
+        ("cp1252", Form(";"), ","),
+        ("utf-8", Form(",", "'"), "."),
+        ("utf-8", Form(",", '"', "\\"), "."),
+    ],
+)
+def test_gaps_are_written_as_the_file_is(tmp_path: Path, encoding: str, form: Form, decimal: str) -> None:
+    """Decimal sign, quotes and encoding of what is filled in are the file's, and all else is left to the byte."""
+    quote, inner = form.quote, (form.escape or form.quote) + form.quote
+    said = "€" if encoding == "cp1252" else "é"
+    rows = [f"{quote}ward{quote}{form.delimiter}{quote}dose{quote}"]
+    for i in range(60):
+        ward = "" if i == 7 else f"{said} {inner}a{inner}" if i % 2 else "b"
+        rows.append(f"{quote}{ward}{quote}{form.delimiter}" + ("" if i == 9 else f"{i}{decimal}5"))
+    source, target = tmp_path / "a.csv", tmp_path / "b.csv"
+    source.write_bytes(("\r\n".join(rows) + "\r\n").encode(encoding))
+    frame = read_table(source)
+    assert frame.isna().sum().tolist() == [1, 1]
+    drawn = pd.DataFrame({"ward": frame.ward.fillna(str(frame.ward[1])), "dose": frame.dose.fillna(2.25)})
+    write_filled(Imputed(frame, (drawn,)), TableCodec.fit(Records(frame)), source, target, 0)
+    rows[8] = rows[8].replace(2 * quote, f"{quote}{said} {inner}a{inner}{quote}")
+    rows[10] += f"2{decimal}25"
+    assert target.read_bytes() == ("\r\n".join(rows) + "\r\n").encode(encoding)
+
+
+@pytest.mark.parametrize("levels", [200, 1200])
+def test_levels_written_as_digits_can_be_asked_for(levels: int) -> None:
+    """The chance of a set is that of its numbers, and what is drawn or brought into it is decoded to what was asked."""
+    draw = np.random.default_rng(0)
+    drug = pd.Series([f"d{i}" for i in range(levels)] * 5 + ["rare"] * 2 + [None] * 40, dtype=object)
+    codec = TableCodec.fit(Records(pd.DataFrame({"drug": drug, "dose": draw.normal(size=len(drug))})))
+    width = codec.columns[0].width
+    assert width < levels / 5
+    generator = torch.Generator().manual_seed(2)
+    params = torch.randn(1, codec.space.channels, generator=generator)
+    mean = codec.space.mean(torch.randn(500, codec.space.channels, generator=torch.Generator().manual_seed(0)))
+    for text in ("drug in d3,d7", "drug!=missing", "drug=rare", "drug=missing"):
+        clauses = read_clauses((text,), codec)
+        within = confine(clauses, codec)
+        assert within is not None
+        encoded = codec.encode(Records(pd.DataFrame({"drug": drug, "dose": 0.0}))).x
+        assert (within.holds(encoded).numpy() == clauses[0].holds(pd.DataFrame({"drug": drug}))).sum() >= len(drug) - 1
+        drawn = codec.space.sample(params.expand(4000, -1), torch.zeros(codec.space.channels), generator=generator)
+        usual = codec.space.mean(params)
+        chance = within.log_chance(usual, usual).exp().item()
+        assert within.holds(drawn).float().mean().item() == pytest.approx(chance, abs=0.03)
+        for x in (within.redraw(mean, mean, mean, torch.Generator().manual_seed(1)), within.bring(mean)):
+            assert within.holds(codec.space.harden(x)).all()
+            if text != "drug=rare":
+                assert clauses[0].holds(codec.decode(codec.space.harden(x)).values).all()
 
 
 def test_commands(runs: dict[str, Run], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -141,3 +141,24 @@ def test_rules_are_for_tables_and_checked_before_training(tmp_path: Path, capsys
     assert not (tmp_path / "r").exists()
     assert main(["train", "digits", *out, "--rule", "a <= b"]) == 2
     assert "--rule is for tables" in capsys.readouterr().err
+
+
+def test_quoted_dates_are_read_as_the_column_writes_them() -> None:
+    """The fifth of March is not the third of May where days come first; the ISO spelling is understood everywhere."""
+    days = pd.date_range("2022-01-01", periods=365)
+    frame = pd.DataFrame({"seen": days.strftime("%d.%m.%Y"), "dose": np.arange(365) / 7})
+    codec = TableCodec.fit(Records(frame))
+    for text in ("seen <= '05.03.2022'", "seen <= '2022-03-05'"):
+        (rule,) = read_rules([text], codec, {})
+        assert (rule.holds(frame) == (days <= pd.Timestamp("2022-03-05"))).all()
+    with pytest.raises(ValueError, match=r"is no date written YYYY-MM-DD or DD\.MM\.YYYY"):
+        read_rules(["seen <= '03/25/2022'"], codec, {})
+
+
+def test_rounding_breaks_no_rule() -> None:
+    a, b = np.arange(1, 200) / 10, np.arange(3, 202) / 7 // 0.01 / 100
+    frame = pd.DataFrame({"a": a, "b": b, "sum": (a + b).round(2)})
+    codec = TableCodec.fit(Records(frame))
+    assert broken(read_rules(["sum >= a + b", "sum <= a + b"], codec, {}), Records(frame)) == []
+    (strict,) = read_rules(["sum < a + b"], codec, {})
+    assert not strict.holds(frame).any()

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from sansheng.codecs.base import Codec, Records
-from sansheng.codecs.coders import Levels
+from sansheng.codecs.coders import Digits, Levels
 from sansheng.codecs.table import TableCodec
 from sansheng.events import Event, Observer, ignore
 from sansheng.loop import derive_seed
@@ -102,7 +102,7 @@ def _rare(frame: pd.DataFrame, clauses: Sequence[Clause], generator: np.random.G
     """Of rare levels taken together, which decoding draws among all, those that were asked for."""
     for clause in clauses:
         coder = clause.column.coder
-        if not (isinstance(coder, Levels) and coder.rare):
+        if not (isinstance(coder, Levels | Digits) and coder.rare):
             continue
         rare = np.array(coder.rare, dtype=object)
         asked = clause.test(rare)

@@ -19,7 +19,7 @@ from sansheng.codecs.columns import Column
 from sansheng.codecs.series import SeriesCodec
 from sansheng.codecs.table import TableCodec, read
 from sansheng.codecs.table_file import series_of
-from sansheng.codecs.table_text import MISSING, sniff_delimiter
+from sansheng.codecs.table_text import MISSING, Form, encoding_of, sniff, sniff_decimal
 from sansheng.errors import DataError
 from sansheng.filling import Drawing
 from sansheng.loop import derive_seed
@@ -27,7 +27,7 @@ from sansheng.model import Sampling, known_cells
 from sansheng.run import Run
 from sansheng.series_gaps import fill_gaps
 from sansheng.where import allow
-from sansheng.within import Allowed, Within
+from sansheng.within import Allowed, Spelled, Within
 
 CHUNK = 2000
 """Rows drawn at a time."""
@@ -108,7 +108,7 @@ def _draw(
     return codec.decode(torch.cat(pieces).cpu(), encoded.condition).values
 
 
-def _present(column: Column, first: int) -> list[Allowed]:
+def _present(column: Column, first: int) -> list[Allowed | Spelled]:
     """The constraint that a cell is not missing, of a column that can be."""
     if not getattr(column.coder, "missing", False):
         return []
@@ -158,43 +158,38 @@ def write_filled(imputed: Imputed, codec: Codec, source: Path, target: Path, dra
         imputed.filled(draw).to_parquet(target, index=False)
         return
     raw = source.read_bytes()
-    encoding = _encoding(raw)
+    encoding = encoding_of(source, raw)
     text = raw.decode(encoding)
-    delimiter = "\t" if source.suffix.lower() == ".tsv" else sniff_delimiter(text.removeprefix("\ufeff"))
+    start = text.removeprefix("\ufeff")
+    form = sniff(start, "\t" if source.suffix.lower() == ".tsv" else None)
+    decimal = sniff_decimal(start, form)
     made, order = imputed.draws[draw], {name: place for place, name in enumerate(imputed.frame.columns)}
     new = {}
     for name in made.columns:
         rows = np.flatnonzero(imputed.frame[name].isna().to_numpy())
-        written = _texts(made[name].iloc[rows], codec)
+        written = _texts(made[name].iloc[rows], codec, decimal)
         new |= {(int(row), order[name]): cell for row, cell in zip(rows, written, strict=True)}
-    target.write_bytes(write_over(text, delimiter, new).encode(encoding))
+    target.write_bytes(write_over(text, form, new).encode(encoding))
 
 
-def _encoding(raw: bytes) -> str:
-    if raw[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        return "utf-16-le" if raw[:2] == b"\xff\xfe" else "utf-16-be"
-    try:
-        raw.decode("utf-8")
-    except UnicodeDecodeError:
-        return "latin-1"
-    return "utf-8"
-
-
-def _texts(values: pd.Series, codec: Codec) -> list[str]:
-    """As the column is written."""
+def _texts(values: pd.Series, codec: Codec, decimal: str) -> list[str]:
+    """As the column is written, numbers with the decimal sign of the file."""
     if isinstance(codec, SeriesCodec):
         decimals = {channel.name: channel.decimals for channel in codec.channels}[str(values.name)]
-        return [
+        texts = [
             np.format_float_positional(v, trim="-") if decimals is None else f"{v:.{max(decimals, 0)}f}" for v in values
         ]
+        return [text.replace(".", decimal) for text in texts]
     assert isinstance(codec, TableCodec)
-    return _written(values, {column.name: column for column in codec.columns}[str(values.name)])
+    return _written(values, {column.name: column for column in codec.columns}[str(values.name)], decimal)
 
 
-def _written(values: pd.Series, column: Column) -> list[str]:
+def _written(values: pd.Series, column: Column, decimal: str) -> list[str]:
     """Drawn values as the column writes them: whole numbers without a point."""
+    if column.dtype.storage != "number":
+        return [str(int(v)) if isinstance(v, float) else str(v) for v in values]  # a float is a date such as 20240131
     whole = column.kind == "integer"
-    return [str(int(v)) if whole or (isinstance(v, float) and _is_level(v, column)) else str(v) for v in values]
+    return [str(int(v)) if whole or _is_level(float(v), column) else str(v).replace(".", decimal) for v in values]
 
 
 def _is_level(value: float, column: Column) -> bool:
@@ -203,31 +198,36 @@ def _is_level(value: float, column: Column) -> bool:
     return bool(levels) and value.is_integer() and all(float(level).is_integer() for level in levels)
 
 
-def write_over(text: str, delimiter: str, cells: dict[tuple[int, int], str]) -> str:
+def write_over(text: str, form: Form, cells: dict[tuple[int, int], str]) -> str:
     """Delimited text with the cells at (row below the names, column) replaced, and all else as it was.
 
-    Blank lines are no rows. A cell that holds the delimiter, a quote or a line break is quoted.
+    Blank lines are no rows. A cell is quoted if the gap was, or it holds the delimiter, a quote or a line break.
     """
-    d = re.escape(delimiter)
-    field = re.compile(rf'(?P<cell>[ ]*"(?:[^"]|"")*"[^{d}\r\n]*|[^{d}\r\n]*)(?P<end>{d}|\r\n|\n|\r|$)')
+    d, q = re.escape(form.delimiter), re.escape(form.quote)
+    letter = rf"[^{q}]|{q}{q}" if form.escape is None else rf"[^{q}\\]|\\."
+    cell = rf"[ ]*{q}(?:{letter})*{q}[^{d}\r\n]*|[^{d}\r\n]*"
+    field = re.compile(rf"(?P<cell>{cell})(?P<end>{d}|\r\n|\n|\r|$)", re.DOTALL)
     pieces, row, place, at = [], -1, 0, 0
     while at < len(text):
         match = field.match(text, at)
         if match is None:
             raise DataError(f"the text of the table breaks off at character {at:,}")
         cell, end = match["cell"], match["end"]
-        blank = place == 0 and end != delimiter and not cell
+        blank = place == 0 and end != form.delimiter and not cell
         drawn = None if blank else cells.get((row, place))
-        if drawn is not None and cell.strip().strip('"').strip() not in MISSING:
+        if drawn is not None and cell.strip().strip(form.quote).strip() not in MISSING:
             raise DataError(f"row {row + 1}, column {place + 1} reads {cell!r}, which is no gap: it is left alone")
-        pieces += [cell if drawn is None else _quoted(drawn, delimiter), end]
-        place, row = (place + 1, row) if end == delimiter else (0, row + (not blank))
+        pieces += [cell if drawn is None else _quoted(drawn, form, form.quote in cell), end]
+        place, row = (place + 1, row) if end == form.delimiter else (0, row + (not blank))
         at = match.end()
         if not end:
             break
     return "".join(pieces)
 
 
-def _quoted(cell: str, delimiter: str) -> str:
-    doubled = cell.replace('"', '""')
-    return f'"{doubled}"' if any(c in cell for c in (delimiter, '"', "\n", "\r")) else cell
+def _quoted(cell: str, form: Form, always: bool) -> str:
+    if not always and not any(c in cell for c in (form.delimiter, form.quote, "\n", "\r")):
+        return cell
+    if form.escape is not None:
+        cell = cell.replace(form.escape, 2 * form.escape)
+    return f"{form.quote}{cell.replace(form.quote, (form.escape or form.quote) + form.quote)}{form.quote}"

@@ -17,7 +17,8 @@ import pandas as pd
 from sansheng.codecs.base import Codec, Records
 from sansheng.codecs.coders import Numbers
 from sansheng.codecs.columns import Column
-from sansheng.codecs.dtypes import plain, restore
+from sansheng.codecs.dates import parse, seconds_of, spelled
+from sansheng.codecs.dtypes import DATE_OBJECTS, plain, restore
 from sansheng.codecs.table import TableCodec
 from sansheng.codecs.table_file import series_of
 from sansheng.errors import unknown
@@ -33,8 +34,14 @@ ARITHMETIC: dict[type[ast.operator], Callable[[np.ndarray, np.ndarray], np.ndarr
     ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Div: operator.truediv,
 }  # fmt: skip
 ORDER: dict[type[ast.cmpop], Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
-    ast.LtE: operator.le, ast.Lt: operator.lt, ast.GtE: operator.ge, ast.Gt: operator.gt, ast.Eq: np.isclose,
+    ast.LtE: lambda a, b: (a <= b) | _same(a, b), ast.Lt: lambda a, b: (a < b) & ~_same(a, b),
+    ast.GtE: lambda a, b: (a >= b) | _same(a, b), ast.Gt: lambda a, b: (a > b) & ~_same(a, b), ast.Eq: np.isclose,
 }  # fmt: skip
+
+
+def _same(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Whether numbers differ by rounding alone: 0.1 + 0.2 is 0.3."""
+    return np.isclose(a, b, rtol=1e-12, atol=1e-12)
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,9 +146,10 @@ def _formula(text: str, columns: Mapping[str, Column]) -> Rule:
         raise ValueError(f"{text!r} is no rule; rules are such as {EXAMPLES}") from None
     if not isinstance(tree, ast.Compare) or any(type(op) not in ORDER for op in tree.ops):
         raise ValueError(f"{text!r} compares nothing by <, <=, >, >= or =; rules are such as {EXAMPLES}")
-    terms = [tree.left, *tree.comparators]
-    for term in terms:
+    formats = _formats(tree, aliases)
+    for term in (tree.left, *tree.comparators):
         _check(term, text, aliases, columns)
+    terms = [_moments(term, text, formats) for term in (tree.left, *tree.comparators)]
     target = aliases.get(tree.left.id) if isinstance(tree.left, ast.Name) else None
     equation = len(tree.ops) == 1 and isinstance(tree.ops[0], ast.Eq) and target is not None
     decimals = _decimals(target) if equation and target is not None else None
@@ -193,15 +201,34 @@ def _check(node: ast.expr, text: str, aliases: Mapping[str, Column], columns: Ma
             raise ValueError(f"{text!r}: {aliases[node.id].name} is text, which is neither ordered nor added")
     elif not (isinstance(node, ast.Constant) and type(node.value) in (int, float, str)):
         raise ValueError(f"{text!r}: only columns, numbers, quoted dates and + - * / have a meaning in a rule")
-    elif isinstance(node.value, str):
-        _date(node.value, text)
 
 
-def _date(written: str, text: str) -> float:
-    moment = pd.to_datetime(written, errors="coerce")
-    if pd.isna(moment):
-        raise ValueError(f"{text!r}: {written!r} is no date")
-    return float(moment.timestamp())
+def _formats(tree: ast.expr, aliases: Mapping[str, Column]) -> list[str]:
+    """How the dates of the columns that a rule names are written."""
+    named = [aliases[node.id].dtype for node in ast.walk(tree) if isinstance(node, ast.Name) and node.id in aliases]
+    return [d.date_format for d in named if d.storage == "date" and d.date_format not in (None, DATE_OBJECTS)]  # pyright: ignore[reportReturnType]
+
+
+def _moments(term: ast.expr, text: str, formats: Sequence[str]) -> ast.expr:
+    """A term with its quoted dates as seconds since 1970."""
+
+    class Moments(ast.NodeTransformer):
+        def visit_Constant(self, node: ast.Constant) -> ast.Constant:
+            return ast.Constant(_date(node.value, text, formats)) if isinstance(node.value, str) else node
+
+    return Moments().visit(term)
+
+
+def _date(written: str, text: str, formats: Sequence[str]) -> float:
+    """A date as a column of the rule writes it, or as 2024-01-31; seconds since 1970."""
+    texts = np.array([written], dtype=object)
+    read = [seconds_of(parse(texts, one)) for one in formats]
+    read.append(seconds_of(pd.Series(pd.to_datetime(pd.Series(texts), format="ISO8601", errors="coerce"))))
+    found = [float(seconds[0]) for seconds in read if not np.isnan(seconds[0])]
+    if not found:
+        ways = " or ".join(dict.fromkeys(["YYYY-MM-DD", *map(spelled, formats)]))
+        raise ValueError(f"{text!r}: {written!r} is no date written {ways}")
+    return found[0]
 
 
 def _evaluate(node: ast.expr, frame: pd.DataFrame, aliases: Mapping[str, Column]) -> np.ndarray:
@@ -217,5 +244,4 @@ def _evaluate(node: ast.expr, frame: pd.DataFrame, aliases: Mapping[str, Column]
         values = plain(series_of(frame, column.name), column.dtype)
         return values * (column.dtype.unit if column.dtype.storage == "date" else 1)
     assert isinstance(node, ast.Constant)
-    value = _date(node.value, node.value) if isinstance(node.value, str) else float(node.value)  # pyright: ignore
-    return np.full(len(frame), value)
+    return np.full(len(frame), float(node.value))  # pyright: ignore[reportArgumentType]

@@ -15,14 +15,14 @@ import numpy as np
 import pandas as pd
 
 from sansheng.codecs.base import Codec
-from sansheng.codecs.coders import Constant, Identifier, Levels, Numbers
+from sansheng.codecs.coders import Constant, Digits, Identifier, Levels, Numbers
 from sansheng.codecs.columns import Column
 from sansheng.codecs.dtypes import plain
 from sansheng.codecs.labels import means
 from sansheng.codecs.table import TableCodec
 from sansheng.codecs.table_file import series_of
 from sansheng.errors import unknown
-from sansheng.within import Allowed, Within
+from sansheng.within import Allowed, Spelled, Within
 
 Test = Callable[[np.ndarray], np.ndarray]
 """Plain values of a column, ``(N,)`` float64 with NaN or objects with None -> which are meant, ``(N,)`` bool."""
@@ -138,7 +138,7 @@ def _equal(column: Column, value: Any, text: str) -> Clause:
     if column.dtype.storage == "text":
         level = _level(column, value)
         return Clause(column, text, lambda values: values == level, level)
-    number = column.parse(value) if isinstance(column.coder, Levels) else _number(column, value)
+    number = column.parse(value) if isinstance(column.coder, Levels | Digits) else _number(column, value)
     return Clause(column, text, lambda values: values == number, number)
 
 
@@ -202,7 +202,7 @@ def _hopeless(clauses: Sequence[Clause]) -> ValueError:
     return ValueError(f"no value of {column.name} is such that {asked}; {found}")
 
 
-def allow(column: Column, first: int, test: Test) -> Allowed | None:
+def allow(column: Column, first: int, test: Test) -> Allowed | Spelled | None:
     """What of the channels of a column, from `first` on, decodes to values with `test`; None if nothing does."""
     coder = column.coder
     if isinstance(coder, Constant):
@@ -210,6 +210,9 @@ def allow(column: Column, first: int, test: Test) -> Allowed | None:
     if isinstance(coder, Levels):
         levels = _allowed_levels(coder, test)
         return Allowed(symbols=_channels(first, len(levels)), levels=levels) if any(levels) else None
+    if isinstance(coder, Digits):
+        spelled = np.array(_allowed_levels(coder.named, test))[coder.of_numbers()]
+        return Spelled(first, coder.base, tuple(spelled.tolist())) if spelled.any() else None
     if not isinstance(coder, Numbers):
         raise ValueError(f"nothing can be asked of {column.name} but with --reject")
     intervals, special = _intervals(coder, test), ([np.nan] if coder.missing else []) + list(coder.inflated)

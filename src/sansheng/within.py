@@ -108,16 +108,76 @@ class Allowed:
         return x
 
 
+@dataclass(frozen=True, eq=False)
+class Spelled:
+    """What is allowed of a level written as digits, each a symbol: `allowed` of each number, first digit first.
+
+    first: the channel they begin at. base: levels of a digit. The digits are independent given what is known, so the
+    probability of a number is the product of theirs, and that of the set is a sum over `allowed`, exact.
+    """
+
+    first: int
+    base: int
+    allowed: tuple[bool, ...]
+
+    def log_chance(self, mean: Float[Tensor, "B C"], variance: Float[Tensor, "B C"]) -> Float[Tensor, " B"]:
+        """As of `Allowed`."""
+        digits = self._digits(mean.clamp_min(0))
+        chance = digits[0]
+        for digit in digits[1:]:
+            chance = (chance[:, :, None] * digit[:, None]).flatten(1)
+        return (chance * self._mask(mean)).sum(1).clamp(LEAST, 1).log()
+
+    def holds(self, x: Float[Tensor, "B C"]) -> Bool[Tensor, " B"]:
+        """As of `Allowed`."""
+        number = sum(d.argmax(1) * self.base**i for i, d in enumerate(reversed(self._digits(x))))
+        return self._mask(x)[number]
+
+    def redraw(self, x: Tensor, mean: Tensor, variance: Tensor, generator: torch.Generator) -> Tensor:
+        """As of `Allowed`."""
+        weights = self._scores(mean.clamp_min(1e-12).log()).exp() * self._mask(mean)
+        return self._put(x, torch.multinomial(weights, 1, generator=generator)[:, 0], 0.0)
+
+    def bring(self, x: Tensor) -> Tensor:
+        """Unhardened `x` with every digit behind those of the allowed number that has the largest sum."""
+        scores = self._scores(x).masked_fill(~self._mask(x), -math.inf)
+        return self._put(x, scores.argmax(1), -FAR)
+
+    def _digits(self, x: Tensor) -> list[Tensor]:
+        count = round(math.log(len(self.allowed), self.base))
+        return [x[:, self.first + i * self.base : self.first + (i + 1) * self.base] for i in range(count)]
+
+    def _scores(self, x: Tensor) -> Tensor:
+        """Of each number the sum over its digits, ``(B, numbers)``."""
+        digits = self._digits(x)
+        scores = digits[0]
+        for digit in digits[1:]:
+            scores = (scores[:, :, None] + digit[:, None]).flatten(1)
+        return scores
+
+    def _mask(self, x: Tensor) -> Tensor:
+        return torch.tensor(self.allowed, device=x.device)
+
+    def _put(self, x: Tensor, number: Tensor, other: float) -> Tensor:
+        """`x` with the digits of `number` at 1 and all others at `other`."""
+        x = x.clone()
+        for digit in reversed(self._digits(x)):  # views of x
+            digit.fill_(other).scatter_(1, (number % self.base)[:, None], 1.0)
+            number = number // self.base
+        return x
+
+
 @dataclass(frozen=True)
 class Within:
     """Every one of `parts` is allowed."""
 
-    parts: tuple[Allowed, ...]
+    parts: tuple[Allowed | Spelled, ...]
 
     @property
     def numbers(self) -> tuple[int, ...]:
         """The channels of the numbers that are confined."""
-        return tuple(part.real for part in self.parts if part.real is not None and part.intervals)
+        numbers = [part for part in self.parts if isinstance(part, Allowed) and part.intervals]
+        return tuple(part.real for part in numbers if part.real is not None)
 
     def log_chance(self, mean: Float[Tensor, "B C"], variance: Float[Tensor, "B C"]) -> Float[Tensor, " B"]:
         """The sum of the parts' log probabilities [nats]."""

@@ -224,6 +224,8 @@ def test_texts_asked_to_be_numbers_are_read_as_such_and_what_is_none_is_said():
     [
         (["a", "b"], [1.0, 2.0], "'x' should hold text but holds float64"),
         ([1.0, 2.0], ["a", "b"], "'x' should hold float64"),
+        ([1.0, 2.0], [1.0, "old"], "'x' should hold float64 but holds object, among it 'old'"),
+        ([1.0, 2.0], pd.date_range("2020", periods=2), "'x' should hold float64 but holds datetime64"),
         (pd.date_range("2020", periods=90), [1, 2], "'x' should hold datetime64"),
         (
             [f"2020-01-{i:02d}" for i in range(1, 31)],

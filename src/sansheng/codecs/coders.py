@@ -193,6 +193,19 @@ class Digits:
     def _shift(self) -> int:
         return bool(self.named.rare) + self.named.missing
 
+    @property
+    def rare(self) -> tuple[str, ...]:
+        return self.named.rare
+
+    @property
+    def counts(self) -> tuple[int, ...]:
+        return self.named.counts
+
+    def of_numbers(self) -> np.ndarray:
+        """The place in the slot of `named` that each number stands for, ``(base ** count,)``."""
+        last = len(self.named.slot_values) - 1
+        return (np.arange(self.base**self.count).clip(max=last) - self._shift) % (last + 1)
+
     def encode(self, values: np.ndarray, generator: np.random.Generator | None) -> np.ndarray:
         numbers = (self.named.codes(values) + self._shift) % len(self.named.slot_values)
         powers = self.base ** np.arange(self.count)[::-1]
@@ -200,10 +213,9 @@ class Digits:
 
     def places(self, x: np.ndarray, generator: np.random.Generator) -> np.ndarray:
         """Places in `domain` ``(N,)`` of channels."""
-        last = len(self.named.slot_values) - 1
         digits = x.reshape(len(x), self.count, self.base).argmax(2)
-        numbers = (digits @ self.base ** np.arange(self.count)[::-1]).clip(max=last)
-        return self.named.draw((numbers - self._shift) % (last + 1), generator)
+        numbers = digits @ self.base ** np.arange(self.count)[::-1]
+        return self.named.draw(self.of_numbers()[numbers], generator)
 
     def decode(self, x: np.ndarray, generator: np.random.Generator) -> np.ndarray:
         return self.domain[self.places(x, generator)]

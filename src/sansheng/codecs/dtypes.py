@@ -79,15 +79,25 @@ def plain(series: pd.Series, dtype: DType) -> np.ndarray:
     try:
         if dtype.storage == "date":
             return _date_numbers(series, dtype)
+        if types.is_datetime64_any_dtype(series.dtype) and series.notna().any():
+            raise TypeError("dates are no numbers")
         numbers = series.to_numpy(object, na_value=np.nan) if types.is_object_dtype(series.dtype) else series
         numbers = pd.Series(numbers).to_numpy(np.float64, na_value=np.nan)
     except DataError:
         raise
     except (TypeError, ValueError, AttributeError):
-        held = f"holds {series.dtype}, among it {series.iloc[0]!r}" if len(series) else f"holds {series.dtype}"
+        held = f"holds {series.dtype}{_odd(series)}"
         raise DataError(f"column {series.name!r} should hold {dtype.name} but {held}") from None
     check_finite(numbers, str(series.name))
     return numbers
+
+
+def _odd(series: pd.Series) -> str:
+    """The first value that is no number, as the end of an error; the first of all where all are."""
+    present = series.dropna().tolist()
+    numbers = pd.Series(pd.to_numeric(pd.Series(present, dtype=object), errors="coerce"))
+    odd = [value for value, none in zip(present, numbers.isna(), strict=True) if none]
+    return f", among it {(odd or present)[0]!r}" if present else ""
 
 
 def _check_text(series: pd.Series, dtype: DType) -> None:

@@ -50,7 +50,7 @@ def read_text(path: Path) -> tuple[pd.DataFrame, list[str], list[str]]:
     text, notes = decode(path)
     form = sniff(text, "\t" if path.suffix.lower() == ".tsv" else None)
     names = _check_lines(path, text, form)
-    decimal = "," if form.delimiter == ";" and DECIMAL_COMMA.search(text[:SNIFFED]) else "."
+    decimal = sniff_decimal(text, form)
     frame = _parse(text, form, decimal)
     frame = _keep_leading_zeros(frame, text, form, decimal)
     if _spaced(text, form):
@@ -59,39 +59,52 @@ def read_text(path: Path) -> tuple[pd.DataFrame, list[str], list[str]]:
 
 
 def decode(path: Path) -> tuple[str, list[str]]:
-    """(text, notes): UTF-8, UTF-16 by its mark or its zero bytes, else Windows-1252 or Latin-1."""
+    """(text, notes) of a file, in the encoding that `encoding_of` finds."""
     try:
         raw = path.read_bytes()
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror}") from None
-    if raw[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        return raw.decode("utf-16", errors="replace"), ["read as UTF-16"]
-    if b"\0" in raw:
-        return _wide(path, raw), ["read as UTF-16"]
     if not raw.strip():
         raise DataError(f"{path}: is empty")
+    encoding = encoding_of(path, raw)
+    text = raw.decode(encoding, errors="replace").removeprefix("\ufeff")
+    if encoding.startswith("utf-16"):
+        return text, ["read as UTF-16"]
+    named = {"cp1252": "Windows-1252", "latin-1": "Latin-1"}.get(encoding)
+    return text, [f"not UTF-8; read as {named}, so check letters with accents"] if named else []
+
+
+def encoding_of(path: Path, raw: bytes) -> str:
+    """UTF-8, UTF-16 by its mark or its zero bytes, else Windows-1252 or Latin-1; a mark is kept.
+
+    Raises DataError for bytes that are no text.
+    """
+    if raw[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        return "utf-16-le" if raw[:2] == b"\xff\xfe" else "utf-16-be"
+    if b"\0" in raw:
+        return _wide(path, raw)
     try:
-        return raw.decode("utf-8-sig"), []
+        raw.decode("utf-8")
     except UnicodeDecodeError:
         return _western(raw)
+    return "utf-8"
 
 
 def _wide(path: Path, raw: bytes) -> str:
     """UTF-16 without a mark: about every other byte of western text is zero."""
     for encoding, zeros in (("utf-16-le", raw[1:2000:2]), ("utf-16-be", raw[0:2000:2])):
         if len(raw) % 2 == 0 and zeros.count(0) > 0.6 * len(zeros):
-            return raw.decode(encoding, errors="replace")
+            return encoding
     raise DataError(f"{path}: is not text (it holds zero bytes); save the table as CSV")
 
 
-def _western(raw: bytes) -> tuple[str, list[str]]:
+def _western(raw: bytes) -> str:
     """Windows-1252 where bytes are used that Latin-1 has no letters for, such as curly quotes and the euro."""
     if re.search(rb"[\x80-\x9f]", raw):
-        try:
-            return raw.decode("cp1252"), ["not UTF-8; read as Windows-1252, so check letters with accents"]
-        except UnicodeDecodeError:
-            pass
-    return raw.decode("latin-1"), ["not UTF-8; read as Latin-1, so check letters with accents"]
+        with contextlib.suppress(UnicodeDecodeError):
+            raw.decode("cp1252")
+            return "cp1252"
+    return "latin-1"
 
 
 # -- what divides fields ---------------------------------------------------------------------------------------
@@ -121,6 +134,11 @@ def sniff_delimiter(text: str, quote: str = '"') -> str:
         return sum(n == rows[0] for n in rows) / len(rows), rows[0]
 
     return max(DELIMITERS, key=agreement)
+
+
+def sniff_decimal(text: str, form: Form) -> str:
+    """The decimal sign: a comma where fields are divided by semicolons and numbers have one."""
+    return "," if form.delimiter == ";" and DECIMAL_COMMA.search(text[:SNIFFED]) else "."
 
 
 def _check_lines(path: Path, text: str, form: Form) -> list[str]:
