@@ -6,8 +6,8 @@ and a file of weights, so figures compare with others measured with the same two
     python benchmarks/mnist.py mnist.npz extractor/small_cnn.py extractor/weights.safetensors --budget 20m --threads 2
 
 Every model is scored on 5,000 samples against the 60,000 training pictures; "real" is every second picture of the test
-split. With ``--condition label`` samples are asked for by label and the share named right is added; with
-``--sweep dpmpp_2m:8,dpmpp_2m:16,heun:100`` diffusion and flow are scored with those samplers and steps too, on
+split. With ``--condition label`` samples are asked for by label and the share named right is added, at each strength
+of ``--guidance 1,1.5,2`` for diffusion and flow (1,000 samples each); with ``--sweep dpmpp_2m:8,dpmpp_2m:16,heun:100`` diffusion and flow are scored with those samplers and steps too, on
 ``--sweep-samples``. A line of JSON is added to ``--out`` for every model.
 """
 
@@ -76,6 +76,13 @@ def measure(run: Run, judge: Judge, sweep: list[tuple[str, int]], samples: int) 
     return result
 
 
+def guided(run: Run, judge: Judge, strength: float) -> dict[str, float]:
+    """What guidance by the label does."""
+    records = run.draw(TIMED, guidance=strength)
+    right = judge.named_right(records.values, next(iter(records.labels.values())))
+    return {"guidance": strength, "frechet": judge.distance(records.values), "named_right": right}
+
+
 def sweep_point(run: Run, judge: Judge, sampler: str, steps: int, samples: int) -> dict[str, Any]:
     began = time.perf_counter()
     images = run.draw(samples, sampler=sampler, steps=steps).values
@@ -93,6 +100,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--parameters", type=int)
     parser.add_argument("--condition", default="")
+    parser.add_argument("--guidance", default="", metavar="STRENGTH,...")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--cpu", action="store_true", help="the budget is in CPU seconds")
@@ -118,6 +126,8 @@ def main() -> None:
         asked = {"family": family, "budget": args.budget, "seed": args.seed, "condition": args.condition}
         asked |= {"set": args.set, "parameters": args.parameters, "threads": args.threads, "cpu": args.cpu}
         result = asked | measure(run, judge, sweep, args.sweep_samples)
+        if args.condition and run.model.quick_sampler is not None:
+            result["guided"] = [guided(run, judge, float(w)) for w in args.guidance.split(",") if w]
         with args.out.open("a") as file:
             file.write(json.dumps(result) + "\n")
         print(json.dumps(result), flush=True)
