@@ -6,9 +6,10 @@ and a file of weights, so figures compare with others measured with the same two
     python benchmarks/mnist.py mnist.npz extractor/small_cnn.py extractor/weights.safetensors --budget 20m --threads 2
 
 Every model is scored on 5,000 samples against the 60,000 training pictures; "real" is every second picture of the test
-split. With ``--condition label`` samples are asked for by label and the share named right is added, at each strength
-of ``--guidance 1,1.5,2`` for diffusion and flow (1,000 samples each); with ``--sweep dpmpp_2m:8,dpmpp_2m:16,heun:100`` diffusion and flow are scored with those samplers and steps too, on
-``--sweep-samples``. A line of JSON is added to ``--out`` for every model.
+split. With ``--condition label`` samples are asked for by label and the share named right is added, of diffusion and
+flow at each strength of ``--guidance 1,1.5,2`` too (1,000 samples each). With ``--sweep dpmpp_2m:16,heun:100`` these
+two are scored with those samplers and steps as well, on ``--sweep-samples``. A line of JSON is added to ``--out`` for
+every model.
 """
 
 from __future__ import annotations
