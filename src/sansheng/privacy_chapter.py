@@ -17,6 +17,7 @@ from sansheng.metrics.bootstrap import Interval, share_interval
 from sansheng.metrics.privacy import Findings
 from sansheng.report import Chapter, Panel, Part
 from sansheng.score import Scorer
+from sansheng.score_kinds import compared
 
 PAIRS = 4
 SPACE = "\N{NO-BREAK SPACE}"
@@ -178,7 +179,7 @@ def _pair_table(entry: Entry, scorer: Scorer) -> Panel:
     made, data = entry.shown.values, scorer.data
     train, held_out = data.train_records.values, data.test_records.values
     rows = []
-    for place, pair in enumerate(scorer.attacks.suspects(made, PAIRS), 1):
+    for place, pair in enumerate(scorer.attacks.suspects(compared(data, made), PAIRS), 1):
         rows += [
             [f"{place} synthetic", "0", *_cells(made, pair.fake)],
             ["training", f"{pair.to_train**2:.3f}", *_cells(train, pair.train)],

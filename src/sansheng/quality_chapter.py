@@ -18,7 +18,8 @@ from sansheng.metrics.scores import LIMIT, USED
 from sansheng.metrics.table import TableErrors, as_numbers, is_numeric, series, table_errors
 from sansheng.metrics.usefulness import usefulness
 from sansheng.report import Chapter, Distribution, Heat, Panel, Part
-from sansheng.score import Scorer, compared_columns
+from sansheng.score import Scorer
+from sansheng.score_kinds import compared
 
 FEW = 10
 """Up to so many different numbers are shown one by one, and so many levels by name."""
@@ -55,10 +56,13 @@ MISSING_NOTE = "Share of rows without a value; the errors of columns do not coun
 
 def quality_chapter(entries: Sequence[Entry], scorer: Scorer) -> Chapter:
     """The chapter of tables. entries: families, and the references of which held-out data are shown."""
-    train = scorer.data.train_records.values
-    shown = {e.name: e.shown.values for e in entries if e.shown is not None and (e.runs or _held_out(e))}
-    names = compared_columns(scorer.data)
-    errors = {name: table_errors(train[names], frame[names], bins="real") for name, frame in shown.items()}
+    data = scorer.data
+    train = compared(data, data.train_records.values)
+    shown = {
+        e.name: compared(data, e.shown.values) for e in entries if e.shown is not None and (e.runs or _held_out(e))
+    }
+    names = list(train.columns)
+    errors = {name: table_errors(train, frame, bins="real") for name, frame in shown.items()}
     models = {e.name: shown[e.name] for e in entries if e.runs and e.name in shown}
     parts = [_columns(train, models, errors, names), _pairs(train, shown, models, errors, names)]
     parts += _missing(train, shown, names) + _usefulness(entries, scorer)
@@ -211,12 +215,11 @@ def _usefulness(entries: Sequence[Entry], scorer: Scorer) -> list[Part]:
     target, rows, header = scorer.target, [], []
     if target is None:
         return []
-    names = compared_columns(scorer.data)
-    held_out = scorer.data.test_records.values[names].head(LIMIT)
+    held_out = compared(scorer.data, scorer.data.test_records.values).head(LIMIT)
     for entry in entries:
         if entry.shown is None or _held_out(entry):
             continue
-        lesson = entry.shown.values[names].head(USED)
+        lesson = compared(scorer.data, entry.shown.values).head(USED)
         try:
             found = usefulness(lesson, held_out, target, generator=np.random.default_rng(0))
         except ValueError:

@@ -38,7 +38,7 @@ from sansheng.score_kinds import (
     Classifier,
     Extra,
     Extractor,
-    compared_columns,
+    compared,
     label_of,
     score_classes,
 )  # fmt: skip
@@ -83,7 +83,9 @@ class Scorer:
 
     def attack(self, records: Records, generator: np.random.Generator) -> Findings | None:
         """What attacks on the privacy of the training rows find in these; None for what is not a table."""
-        return None if self.attacks is None else self.attacks.run(records.values, generator)
+        if self.attacks is None:
+            return None
+        return self.attacks.run(compared(self.data, records.values), generator)
 
     def quality(self, records: Records, generator: np.random.Generator) -> Score:
         """The headline score alone."""
@@ -111,8 +113,7 @@ class Scorer:
     def _usefulness(self, records: Records, generator: np.random.Generator) -> dict[str, Score]:
         if self.target is None:
             return {}
-        names = compared_columns(self.data)
-        tables = records.values[names], self.data.test_records.values[names]
+        tables = compared(self.data, records.values), compared(self.data, self.data.test_records.values)
         return score_usefulness(*tables, self.target, generator=generator)
 
     def _class_scores(self, records: Records, generator: np.random.Generator) -> dict[str, Score]:
@@ -185,9 +186,8 @@ def fit_scorer(data: Data, *, seed: int, features: Extractor | None = None) -> S
     scorer = Scorer(data, features, EXTRAS[data.kind](data), headline, train, held_out, some, classifier, label)
     if data.kind != "table":
         return scorer
-    names = compared_columns(data)
-    rows, target = data.train_records.values[names], next(iter(data.condition), None)
-    attacks = Attacks(rows, data.test_records.values[names], seed=seed)
+    rows, target = compared(data, data.train_records.values), next(iter(data.condition), None)
+    attacks = Attacks(rows, compared(data, data.test_records.values), seed=seed)
     return replace(scorer, attacks=attacks, target=choose_target(rows, target))
 
 

@@ -9,10 +9,12 @@ from collections.abc import Callable
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
+import pandas as pd
 
 from sansheng import builtin
 from sansheng.codecs.audio import AudioCodec
 from sansheng.codecs.base import Records
+from sansheng.codecs.dtypes import moments
 from sansheng.codecs.series import SeriesCodec
 from sansheng.codecs.series_file import CALENDAR
 from sansheng.codecs.table import TableCodec
@@ -25,6 +27,7 @@ from sansheng.metrics.image import ImageFeatures, fit_classifier_features, fit_t
 from sansheng.metrics.kernels import RandomKernels
 from sansheng.metrics.rows import identifies
 from sansheng.metrics.score import score as make_score
+from sansheng.metrics.table import series
 from sansheng.metrics.text import ngram_features, top_ngrams
 
 Extractor = Callable[[Any], np.ndarray]
@@ -55,6 +58,16 @@ def compared_columns(data: Data) -> list[str]:
     known = [c.name for c in columns if c.slots or c.kind == "constant"]
     train = data.train_records.values
     return [name for name in known if not identifies(train[name])] or known
+
+
+def compared(data: Data, frame: pd.DataFrame) -> pd.DataFrame:
+    """Those columns of rows, dates that are written as text as moments: a day off is near, and not another level."""
+    judged = pd.DataFrame(frame[compared_columns(data)]).copy()
+    columns = data.codec.columns if isinstance(data.codec, TableCodec) else ()
+    for column in columns:
+        if column.name in judged and column.kind == "date" and column.dtype.date_format is not None:
+            judged[column.name] = moments(series(frame, column.name), column.dtype)
+    return judged
 
 
 def _image_features(data: Data, seed: int) -> tuple[Extractor, Classifier | None]:
@@ -145,9 +158,8 @@ def _nothing(data: Data) -> Extra:
 
 
 def _table_scores(data: Data) -> Extra:
-    names = compared_columns(data)
-    train = data.train_records.values
-    return lambda records, generator: score_table(train[names], records.values[names], generator=generator)
+    train = compared(data, data.train_records.values)
+    return lambda records, generator: score_table(train, compared(data, records.values), generator=generator)
 
 
 def _text_scores(data: Data) -> Extra:

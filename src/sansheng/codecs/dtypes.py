@@ -92,6 +92,14 @@ def plain(series: pd.Series, dtype: DType) -> np.ndarray:
     return numbers
 
 
+def moments(series: pd.Series, dtype: DType) -> pd.Series:
+    """A column of dates, however held, as datetime64[s] in UTC, with its index and NaT for gaps."""
+    seconds = plain(series, dtype) * dtype.unit
+    known, found = np.isfinite(seconds), np.full(len(seconds), "NaT", dtype="datetime64[s]")
+    found[known] = seconds[known].astype(np.int64).astype("datetime64[s]")
+    return pd.Series(found, index=series.index, name=series.name)
+
+
 def _odd(series: pd.Series) -> str:
     """The first value that is no number, as the end of an error; the first of all where all are."""
     present = series.dropna().tolist()
