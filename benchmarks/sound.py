@@ -25,6 +25,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from cpu import count_cpu_seconds
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 import sansheng.run as sansheng
@@ -58,10 +59,10 @@ class Judge:
             nn.Flatten(), nn.Dropout(0.2), nn.Linear(512, len(self.names)),
         )  # fmt: skip
         if kept.exists():
-            self.network.load_state_dict(torch.load(kept))
+            self.network.load_state_dict(load_file(kept))
         else:
             self._train(pictures, torch.from_numpy(targets))
-            torch.save(self.network.state_dict(), kept)
+            save_file(self.network.state_dict(), kept)
         self.network.eval()
 
     def _train(self, pictures: Tensor, target: Tensor) -> None:
@@ -140,7 +141,7 @@ def drawn(run: Run, asked: dict[str, list[Any]], strength: float) -> tuple[Recor
     return records, time.perf_counter() - began
 
 
-def main() -> None:
+def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("recordings", type=Path)
     parser.add_argument("--families", default="vae,flow,diffusion,gan")
@@ -157,7 +158,11 @@ def main() -> None:
     parser.add_argument("--judges", type=Path, default=Path("runs/sound-judges"), help="where they are kept")
     parser.add_argument("--runs", type=Path, default=Path("runs/sound"))
     parser.add_argument("--out", type=Path, default=Path("runs/sound.jsonl"))
-    args = parser.parse_args()
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = parse()
     torch.set_num_threads(args.threads)
     if args.cpu:
         count_cpu_seconds()
@@ -170,7 +175,7 @@ def main() -> None:
     assert isinstance(codec, AudioCodec)
     train = as_seen(codec, data.train_records)
     judges = {
-        label: Judge(train, data.train_records.labels[label], args.judges / f"{label}-{args.mels}.pt")
+        label: Judge(train, data.train_records.labels[label], args.judges / f"{label}-{args.mels}.safetensors")
         for label in LABELS
     }
     real = judges["digit"].features(train)

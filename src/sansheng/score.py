@@ -14,7 +14,7 @@ from scipy import stats
 from threadpoolctl import threadpool_limits
 
 from sansheng import builtin
-from sansheng.codecs.base import Records, Spelled
+from sansheng.codecs.base import CountsCharacters, Records
 from sansheng.codecs.text import TextCodec
 from sansheng.codecs.text_file import EACH
 from sansheng.data import Data
@@ -165,7 +165,7 @@ class Scorer:
         The error of a ratio of sums is that of what is over or under it, by the delta method (Cochran 1977, eq. 2.46).
         """
         codec, bits = self.data.codec, -log_likelihood / np.log(2)
-        spelled = isinstance(codec, Spelled)
+        spelled = isinstance(codec, CountsCharacters)
         sizes = codec.characters(records) if spelled else np.full(len(bits), codec.space.size)
         value = float(bits.sum() / sizes.sum())
         error = stats.sem(bits - value * sizes) / sizes.mean() if len(bits) > 1 else 0.0

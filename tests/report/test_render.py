@@ -196,7 +196,9 @@ def test_values_that_are_not_finite_do_not_break_a_chart() -> None:
     curve = Curve("vae", 0, [{"step": i, "seconds": float(i), "values": {"loss": math.nan}} for i in range(3)])
     cost = [CostCurve("vae", "frechet", [(1, math.inf, 0, 1)]), CostCurve("flow", "frechet", [(2, 1.0, math.nan, 2)])]
     rows = [Row("vae", "family", {"frechet": cell}), Row("flow", "family", {"frechet": cell})]
-    read(render(Page("t", [], [], "1 s", 1, rows, curves=[curve], cost_curves=cost)))
+    page = render(Page("t", [], [], "1 s", 1, rows, curves=[curve], cost_curves=cost))
+    sections = [attrs["id"] for tag, attrs in read(page).tags if tag == "section"]
+    assert {"scores", "intervals", "cost"} <= set(sections)
 
 
 def test_winners_are_marked_as_the_summary_says() -> None:

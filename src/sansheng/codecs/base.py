@@ -142,7 +142,7 @@ class Quantised(Protocol):
 
 
 @runtime_checkable
-class Spelled(Protocol):
+class CountsCharacters(Protocol):
     """A codec of text, whose likelihood is told per character: positions may lie beyond the end."""
 
     def characters(self, records: Records) -> np.ndarray:
