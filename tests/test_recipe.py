@@ -87,6 +87,7 @@ def test_json_and_back_is_the_same_recipe(family: str) -> None:
         ("gan", {"betas": "[0.5, 0.9]"}, {"betas": (0.5, 0.9)}),
         ("gan", {"betas": [0, 0.9], "pack": "2"}, {"betas": (0.0, 0.9), "pack": 2}),
         ("vae", {"ladder": "true", "likelihood": "logistic"}, {"ladder": True, "likelihood": "logistic"}),
+        ("vae", {"dense": "true"}, {"dense": True}),
         ("vae", {"prior": "False", "samples": "5"}, {"prior": False, "samples": 5}),
         ("diffusion", {"levels": "none", "path": "vp"}, {"levels": None, "path": "vp"}),
         ("flow", {"batch": "7", "ema_length": "0.5"}, {"batch": 7, "ema_length": 0.5}),

@@ -157,7 +157,7 @@ _FAMILY_OPTIONS: dict[str, dict[str, Any]] = {
     for family, kind in FAMILIES.items()
 }
 _EXTRA_OPTIONS: dict[str, dict[str, Any]] = {
-    "vae": {"prior": True, "latent": 24, "likelihood": "gaussian", "ladder": False},
+    "vae": {"prior": True, "latent": 24, "likelihood": "gaussian", "ladder": False, "dense": False},
     "gan": {"latent": 64},
     "diffusion": {"path": "edm", "temperature": 1.0},
     "flow": {},

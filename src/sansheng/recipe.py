@@ -173,6 +173,7 @@ def assemble(
 
 def _vae(s: dict[str, Any], space: Space, condition_space: Space | None, condition: int, width: int) -> VAE:
     ladder, with_prior, likelihood = s.pop("ladder", False), s.pop("prior"), s.pop("likelihood")
+    how = {"width": width, "condition": condition, "dense": s.pop("dense", False)}
     observed, measured, seen = None, space, space
     if likelihood == LOGISTIC:
         observed = LogisticMixture(space)
@@ -184,11 +185,11 @@ def _vae(s: dict[str, Any], space: Space, condition_space: Space | None, conditi
     s |= {"observed": observed, "condition_space": condition_space}
     if ladder:
         s.pop("latent")
-        encoder, decoder = networks.ladder(space, seen.channels, width=width, condition=condition)
+        encoder, decoder = networks.ladder(space, seen.channels, **how)
         prior = _prior(space, decoder.sizes[0], condition, width) if with_prior else None
         return LadderVAE(measured, encoder, decoder, prior=prior, **s)
-    encoder = networks.encoder(space, 2 * s["latent"], width=width, condition=condition)
-    decoder = networks.decoder(seen, s["latent"], width=width, condition=condition)
+    encoder = networks.encoder(space, 2 * s["latent"], **how)
+    decoder = networks.decoder(seen, s["latent"], **how)
     prior = _prior(space, s["latent"], condition, width) if with_prior else None
     return VAE(measured, encoder, decoder, prior=prior, **s)
 

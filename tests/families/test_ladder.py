@@ -11,6 +11,7 @@ from sansheng.networks import ladder
 from sansheng.recipe import assemble
 from sansheng.space import Real, Space
 
+DENSE = pytest.mark.parametrize("dense", [False, True])
 GRIDS = pytest.mark.parametrize("positions", [(8, 8), (7,), (5, 9), (28, 20)])
 
 
@@ -26,10 +27,10 @@ def shaken(model, scale=0.1):
     return model
 
 
-def small(positions=(8, 8), condition=0, **settings):
+def small(positions=(8, 8), condition=0, dense=False, **settings):
     space = Space((Real(2, -1.0, 1.0),), positions)
     torch.manual_seed(0)
-    encoder, decoder = ladder(space, 2, width=8, condition=condition)
+    encoder, decoder = ladder(space, 2, width=8, condition=condition, dense=dense)
     return shaken(LadderVAE(space, encoder, decoder, **settings))
 
 
@@ -38,9 +39,10 @@ def batch(model, n=6, condition=0):
     return Batch(x, torch.eye(condition)[torch.arange(n) % condition] if condition else None)
 
 
+@DENSE
 @GRIDS
-def test_shapes(positions):
-    model = small(positions)
+def test_shapes(positions, dense):
+    model = small(positions, dense=dense)
     codes = model.infer(batch(model), 3, gen())
     assert codes.z.shape == codes.mean.shape == (18, model.latent)
     assert codes.params.shape == (18, *model.space.shape)
@@ -49,9 +51,10 @@ def test_shapes(positions):
     assert isinstance(model, HasCode)
 
 
+@DENSE
 @GRIDS
-def test_what_a_code_decodes_to_is_the_same_from_above_and_from_below(positions):
-    model = small(positions)
+def test_what_a_code_decodes_to_is_the_same_from_above_and_from_below(positions, dense):
+    model = small(positions, dense=dense)
     codes = model.infer(batch(model), 2, gen())
     torch.testing.assert_close(model.decode(codes.z), codes.params, rtol=1e-4, atol=1e-4)
 
@@ -62,9 +65,11 @@ def test_draws_are_of_the_posterior_they_report():
     torch.testing.assert_close(codes.z, codes.mean + codes.noise * (0.5 * codes.log_variance).exp())
 
 
-def test_the_bound_is_that_of_its_densities():
+@DENSE
+def test_the_bound_is_that_of_its_densities(dense):
     """log p(x | z) + log N(z; 0, I) − Σ log q(z_l | x, z above), by torch.distributions, averaged over draws."""
-    model, data = small(), batch(small())
+    model = small(dense=dense)
+    data = batch(model)
     codes = model.infer(data, 5, gen(3))
     log_q = Normal(codes.mean, (0.5 * codes.log_variance).exp()).log_prob(codes.z).sum(1)
     nll = model.space.nll(codes.params, data.x.repeat(5, 1, 1, 1), model.scale)
@@ -73,8 +78,9 @@ def test_the_bound_is_that_of_its_densities():
     torch.testing.assert_close(model.log_likelihood(data, samples=5, generator=gen(3)), expected, rtol=1e-4, atol=1e-3)
 
 
-def test_lower_posteriors_hang_on_the_draws_above_and_the_top_one_does_not():
-    model = small()
+@DENSE
+def test_lower_posteriors_hang_on_the_draws_above_and_the_top_one_does_not(dense):
+    model = small(dense=dense)
     data = batch(model)
     one, other = (model.infer(data, 1, gen(seed)).mean for seed in (0, 1))
     top = model.bound["decoder"].sizes[0]
@@ -82,9 +88,10 @@ def test_lower_posteriors_hang_on_the_draws_above_and_the_top_one_does_not():
     assert (one[:, top:] - other[:, top:]).abs().mean() > 1e-3
 
 
-def test_untrained_posteriors_are_the_prior():
+@DENSE
+def test_untrained_posteriors_are_the_prior(dense):
     space = Space((Real(1),), (8, 8))
-    encoder, decoder = ladder(space, 1, width=8)
+    encoder, decoder = ladder(space, 1, width=8, dense=dense)
     model = LadderVAE(space, encoder, decoder)
     _, logged = model.loss(Batch(torch.randn(5, 1, 8, 8, generator=gen())), 0.5, gen())
     assert logged["kl"].item() == 0
@@ -98,8 +105,9 @@ def test_the_code_is_the_means_and_shows_what_they_decode_to():
     torch.testing.assert_close(model.show(code), model.decode(code).clamp(-1, 1), rtol=1e-4, atol=1e-4)
 
 
-def test_a_condition_changes_what_is_drawn():
-    model = small(condition=4)
+@DENSE
+def test_a_condition_changes_what_is_drawn(dense):
+    model = small(condition=4, dense=dense)
     model.condition_space = Space((Real(3),))
     conditions = [torch.eye(3)[[i, i]] for i in (0, 1)]
     one, other = (model.sample(2, condition=c, generator=gen()) for c in conditions)
@@ -125,3 +133,12 @@ def test_its_prior_is_fitted_to_the_topmost_group(likelihood):
     loss.backward()
     assert all(p.grad is None for p in model.bound.parameters())
     assert model.sample(3, generator=gen()).shape == (3, 1, 8, 8)
+
+
+@pytest.mark.parametrize("ladder", [False, True])
+def test_dense_networks_have_no_convolutions_and_pictures_come_out(ladder):
+    space = Space((Real(3, -1.0, 1.0),), (28, 20))
+    settings = {"ladder": ladder, "latent": 5, "prior": True, "likelihood": "gaussian", "dense": True}
+    model = assemble("vae", "default", settings, space, None, 8)
+    assert not any(isinstance(module, torch.nn.Conv2d) for module in model.modules())
+    assert model.sample(3, generator=gen()).shape == (3, 3, 28, 20)

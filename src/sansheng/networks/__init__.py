@@ -50,27 +50,36 @@ def _convolutional(space: Space) -> bool:
     return bool(space.positions) and not sees_whole(space)
 
 
-def encoder(space: Space, out: int, *, width: int, condition: int = 0, norm: bool = True) -> nn.Module:
-    """``x: (B, C, *P)`` -> ``(B, out)``; a critic is an encoder without normalisation."""
-    if _convolutional(space):
+def encoder(
+    space: Space, out: int, *, width: int, condition: int = 0, norm: bool = True, dense: bool = False
+) -> nn.Module:
+    """``x: (B, C, *P)`` -> ``(B, out)``; a critic is an encoder without normalisation. dense: an MLP, whatever x is."""
+    if _convolutional(space) and not dense:
         return ConvEncoder(space.channels, space.positions, out, width=width, condition=condition, norm=norm)
     return ResidualMLP(space.shape, (out,), width=width, condition=condition, fourier=_fourier(space), norm=norm)
 
 
-def decoder(space: Space, latent: int, *, width: int, condition: int = 0, norm: bool = True) -> nn.Module:
-    """``z: (B, latent)`` -> parameters ``(B, C, *P)``."""
-    if _convolutional(space):
+def decoder(
+    space: Space, latent: int, *, width: int, condition: int = 0, norm: bool = True, dense: bool = False
+) -> nn.Module:
+    """``z: (B, latent)`` -> parameters ``(B, C, *P)``. dense: an MLP, whatever x is."""
+    if _convolutional(space) and not dense:
         return ConvDecoder(latent, space.channels, space.positions, width=width, condition=condition, norm=norm)
     return ResidualMLP((latent,), space.shape, width=width, condition=condition, norm=norm)
 
 
-def ladder(space: Space, out: int, *, width: int, condition: int = 0) -> tuple[LadderEncoder, LadderDecoder]:
-    """Both halves of a ladder, the second one to `out` channels. Raises ValueError for data without positions."""
+def ladder(
+    space: Space, out: int, *, width: int, condition: int = 0, dense: bool = False
+) -> tuple[LadderEncoder, LadderDecoder]:
+    """Both halves of a ladder, the second one to `out` channels. dense: of vectors alone.
+
+    Raises ValueError for data without positions.
+    """
     if not space.positions:
         raise ValueError("a ladder is for data with positions: pictures, series and lines")
     return (
-        LadderEncoder(space.channels, space.positions, width=width, condition=condition),
-        LadderDecoder(out, space.positions, width=width, condition=condition),
+        LadderEncoder(space.channels, space.positions, width=width, condition=condition, dense=dense),
+        LadderDecoder(out, space.positions, width=width, condition=condition, dense=dense),
     )
 
 

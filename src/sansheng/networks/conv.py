@@ -62,9 +62,15 @@ class Grid:
         """Of every level, the finest first."""
         self.lowest = sizes[-1]
 
-    def conv(self, channels_in: int, channels_out: int, kernel: int = 3, stride: int = 1) -> nn.Conv1d | nn.Conv2d:
+    def conv(
+        self, channels_in: int, channels_out: int, kernel: int = 3, stride: int = 1
+    ) -> nn.Conv1d | nn.Conv2d | nn.Linear:
         make = nn.Conv1d if self.axes == 1 else nn.Conv2d
         return make(channels_in, channels_out, kernel, stride, kernel // 2)
+
+    def patch(self, channels: int) -> int:
+        """Channels of what stands at one position of the finest level."""
+        return channels * self.factor**self.axes
 
     def pad(self, x: Tensor) -> Tensor:
         if self.padded == self.positions:

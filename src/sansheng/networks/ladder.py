@@ -4,6 +4,8 @@ Every group of latents u is standard normal under the prior; what a hierarchical
 above, z = μ(h) + σ(h) u (Sønderby 2016, eq. 5-7), is the top-down network's reading of u. So a ladder is a VAE whose
 code is all u in a row, and whose posterior of each group has seen the draws of those above.
 
+A ladder of dense layers is the same without positions inside the network: all its levels are vectors.
+
 The one constraint: data on a grid of positions.
 """
 
@@ -23,23 +25,62 @@ FINEST = 4
 """Latent channels of the finest level; each level below has twice as many."""
 GROUPS = 2
 """Groups of latents a level, but one at the finest."""
+DENSE_LATENTS = 16
+"""Latent numbers of a group of dense layers."""
 
 Choose = Callable[[int, Tensor], Tensor]
 """(which group, the state h above it ``(B, W, *P)``) -> u ``(B, Z, *P)``."""
+
+
+class Dense(Grid):
+    """A grid whose layers are dense: three levels, each one vector."""
+
+    def __init__(self, positions: Sequence[int]) -> None:
+        self.positions = self.padded = tuple(positions)
+        self.axes, self.factor, self.halvings = 0, 1, 2
+        self.lowest, self.sizes = (), ((), (), ())
+
+    def conv(self, channels_in: int, channels_out: int, kernel: int = 1, stride: int = 1) -> nn.Linear:
+        return nn.Linear(channels_in, channels_out)
+
+    def patch(self, channels: int) -> int:
+        return channels * math.prod(self.positions)
+
+    def pad(self, x: Tensor) -> Tensor:
+        return x.flatten(1)
+
+    def crop(self, x: Tensor) -> Tensor:
+        return x.unflatten(1, (-1, *self.positions))
+
+
+def _layout(positions: Sequence[int], width: int, dense: bool) -> tuple[Grid, list[int]]:
+    """Where layers work, and the channels of every level, the finest first."""
+    if dense:
+        grid = Dense(positions)
+        return grid, [width] * len(grid.sizes)
+    grid = Grid(positions)
+    return grid, level_widths(grid, width)
 
 
 class LadderEncoder(nn.Module):
     """``x: (B, C, *P)``, condition -> features ``(B, W, *P_level)`` of every level, the finest first."""
 
     def __init__(
-        self, channels: int, positions: Sequence[int], *, width: int, depth: int = 1, condition: int = 0
+        self,
+        channels: int,
+        positions: Sequence[int],
+        *,
+        width: int,
+        depth: int = 1,
+        condition: int = 0,
+        dense: bool = False,
     ) -> None:
         super().__init__()
-        self.grid = grid = Grid(positions)
+        self.grid, widths = _layout(positions, width, dense)
+        grid = self.grid
         self.context = Context(2 * width, condition=condition, timed=False)
         context = 2 * width if condition else 0
-        widths = level_widths(grid, width)
-        self.stem = grid.conv(channels * grid.factor**grid.axes, widths[0])
+        self.stem = grid.conv(grid.patch(channels), widths[0])
         self.levels = nn.ModuleList()
         previous = widths[0]
         for level, w in enumerate(widths):
@@ -84,12 +125,14 @@ class Group(nn.Module):
 class LadderDecoder(nn.Module):
     """All u in a row ``(B, latent)``, condition -> parameters ``(B, C, *P)``."""
 
-    def __init__(self, channels: int, positions: Sequence[int], *, width: int, condition: int = 0) -> None:
+    def __init__(
+        self, channels: int, positions: Sequence[int], *, width: int, condition: int = 0, dense: bool = False
+    ) -> None:
         super().__init__()
-        self.grid = grid = Grid(positions)
+        self.grid, widths = _layout(positions, width, dense)
+        grid = self.grid
         self.context = Context(2 * width, condition=condition, timed=False)
         context = 2 * width if condition else 0
-        widths = level_widths(grid, width)
         self.start = nn.Parameter(0.1 * torch.randn(widths[-1], *grid.lowest))
         self.groups, self.rise = nn.ModuleList(), nn.ModuleList()
         self.levels: list[int] = []
@@ -97,14 +140,14 @@ class LadderDecoder(nn.Module):
         self.shapes: list[tuple[int, ...]] = []
         """(Z, *P) of each group."""
         for level in reversed(range(len(widths))):
-            latents = FINEST * 2**level
+            latents = DENSE_LATENTS if dense else FINEST * 2**level
             for _ in range(GROUPS if level else 1):
                 self.groups.append(Group(grid, widths[level], latents, context))
                 self.levels.append(level)
                 self.shapes.append((latents, *grid.sizes[level]))
             if level:
                 self.rise.append(grid.conv(widths[level], widths[level - 1], 1))
-        self.head = grid.conv(widths[0], channels * grid.factor**grid.axes)
+        self.head = grid.conv(widths[0], grid.patch(channels))
         self.sizes = [math.prod(shape) for shape in self.shapes]
         self.latent = sum(self.sizes)
 
@@ -146,6 +189,7 @@ class LadderDecoder(nn.Module):
         for i, group in enumerate(self.groups):
             if self.levels[i] < level:
                 level = self.levels[i]
-                h = F.interpolate(self.rise[len(self.rise) - 1 - level](h), self.grid.sizes[level])
+                h = self.rise[len(self.rise) - 1 - level](h)
+                h = F.interpolate(h, self.grid.sizes[level]) if self.grid.axes else h
             h = group(h, choose(i, h), context)
         return self.grid.crop(depth_to_space(self.head(F.silu(h)), self.grid.factor))
