@@ -3,8 +3,10 @@
 Dynamic binarisation: a grey level is the probability of a white pixel, drawn anew in every step; test pictures are
 drawn once, from a fixed seed (Burda 2015, section 5.1).
 
-    python benchmarks/bound.py mnist.npz --budget 45m --threads 2
+    python benchmarks/bound.py mnist.npz --budget 15m --cpu --threads 1 --parameters 2000000 --set dense=true
     python benchmarks/bound.py mnist.npz --budget 45m --threads 2 --ladder
+
+The settings of the figures that were measured are in `docs/benchmarks.md`.
 
 All test pictures are bounded with `--few` samples and `--some` of them with `--samples` too; the mean difference on
 those is added to the mean over all. Both are averages over the same law, so the sum estimates the bound with
