@@ -97,6 +97,13 @@ def test_settings_are_read_as_what_they_are(family: str, given: dict, parsed: di
     assert parse_overrides(family, given) == parsed
 
 
+@pytest.mark.parametrize("key", ["dense", "ladder", "likelihood"])
+def test_what_is_fixed_in_the_survey_cannot_be_set(key: str) -> None:
+    with pytest.raises(ValueError, match=rf"setting of a vae of the survey '{key}'.*Valid: .*beta"):
+        parse_overrides("vae", {key: "true"}, "survey")
+    assert parse_overrides("vae", {"latent": "5"}, "survey") == {"latent": 5}
+
+
 @pytest.mark.parametrize(
     ("family", "given", "complaint"),
     [

@@ -196,16 +196,20 @@ def settings_for(family: str, preset: str, space: Space) -> dict[str, Any]:
     return dict(SURVEY[family])
 
 
-def parse_overrides(family: str, overrides: Mapping[str, Any]) -> dict[str, Any]:
+def parse_overrides(family: str, overrides: Mapping[str, Any], preset: str = "default") -> dict[str, Any]:
     """Check ``--set key=value`` against the family's constructor; text becomes the type of the default.
 
-    Raises ValueError listing the keys there are, or the type a value should have.
+    The survey's networks and likelihoods are fixed. Raises ValueError listing the keys there are, or the type a value
+    should have.
     """
-    known = RUN_OPTIONS | _FAMILY_OPTIONS[family] | _EXTRA_OPTIONS[family]
+    extra = _EXTRA_OPTIONS[family]
+    if preset == "survey":
+        extra = {key: value for key, value in extra.items() if key in SURVEY[family]}
+    known = RUN_OPTIONS | _FAMILY_OPTIONS[family] | extra
     parsed: dict[str, Any] = {}
     for key, value in overrides.items():
         if key not in known:
-            raise unknown(f"setting of a {family}", key, known)
+            raise unknown(f"setting of a {family}" + (" of the survey" if preset == "survey" else ""), key, known)
         parsed[key] = _parse(key, value, known[key])
     return parsed
 

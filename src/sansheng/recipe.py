@@ -108,7 +108,7 @@ def resolve(
     Raises ValueError for a family, preset or setting that does not exist, listing those that do.
     """
     settings = settings_for(family, preset, space)
-    chosen = parse_overrides(family, overrides)
+    chosen = parse_overrides(family, overrides, preset)
     run = RUN_OPTIONS | {"batch": BATCH[geometry(space)], "width": 0}
     run |= {key: chosen.pop(key) for key in list(chosen) if key in RUN_OPTIONS}
     settings |= chosen

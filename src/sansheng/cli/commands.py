@@ -90,7 +90,7 @@ def train(
     from sansheng.run import train as run_training
 
     presets.has_preset(family, preset)
-    presets.parse_overrides(family, overrides)
+    presets.parse_overrides(family, overrides, preset)
     choices: dict[str, Any] = {"family": family, "preset": preset, "condition": split_names(condition)}
     choices |= {
         "parameters": size,
