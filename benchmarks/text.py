@@ -4,9 +4,9 @@
     python benchmarks/text.py input.txt --budget 30m --cpu --families diffusion,autoregressive
 
 A long text is read in windows, its last tenth held out; lines are split at random. Prints, a line of JSON a row, the
-bits each character of held-out text costs: exactly, by n-gram models that count and by a causal transformer on the
-backbone of the diffusion model, trained in the same budget; as an upper bound, by the families that have one. Beside
-it stand what samples are judged by: the share of words that are words of the training text, divergence, copies.
+bits each character of held-out text costs: exactly, by n-gram models that count and by a causal, autoregressive network
+on the backbone of the diffusion model, trained in the same budget; as an upper bound, by the families that have one.
+Beside it stand what samples are judged by: the share of words that are words of the training text, divergence, copies.
 "bits" of a VAE are its importance-weighted bound of 50 samples. Windows begin anew for every model, which costs the
 n-gram models about 0.02 bits.
 """
@@ -37,7 +37,7 @@ from sansheng.loop import State, derive_seed, train
 from sansheng.metrics.ngram_model import NGramModel
 from sansheng.metrics.scores import score_text
 from sansheng.model import DEFAULT_SAMPLING, Batch, GenerativeModel, Sampling, Turn
-from sansheng.networks.transformer import TransformerDenoiser
+from sansheng.networks.line import LineDenoiser
 from sansheng.plan import parse_budget
 from sansheng.presets import default_parameters
 from sansheng.recipe import count_parameters
@@ -50,12 +50,12 @@ CHUNK = 100
 
 
 class Autoregressive(GenerativeModel):
-    """p(x) = Π p(x_i | x_1 … x_{i-1}), by the transformer that diffusion has, reading no position ahead of its own."""
+    """p(x) = Π p(x_i | x_1 … x_{i-1}), by the network that diffusion has, reading no position ahead of its own."""
 
     def __init__(self, space: Space, width: int, learning_rate: float = 3e-3) -> None:
         super().__init__()
         self.space, self.condition_space, self.learning_rate = space, None, learning_rate
-        self.network = TransformerDenoiser(space.channels, space.positions[0], width=width, causal=True)
+        self.network = LineDenoiser(space.channels, space.positions[0], width=width, causal=True)
 
     def turns(self) -> dict[str, Turn]:
         return {"line": Turn(self, self.loss, self.learning_rate, weight_decay=0.1, betas=(0.9, 0.98))}
@@ -142,7 +142,7 @@ def main() -> None:
     parser.add_argument("--window", type=int)
     parser.add_argument("--tokens")
     parser.add_argument("--parameters", type=int)
-    parser.add_argument("--batch", type=int, default=32)
+    parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--samples", type=int, default=100)
     parser.add_argument("--scored", type=int, default=400, help="held-out texts whose bits are counted")
     parser.add_argument("--seed", type=int, default=0)

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from pathlib import Path
 
 
 class DataError(ValueError):
     """Something in a person's data: what was given, where (file, row, column), what is allowed, what to do next."""
+
+
+def no_file(path: Path) -> DataError:
+    """An error for a path that should be a file and is none."""
+    return DataError(f"{path}: a folder, where a file is needed" if path.is_dir() else f"{path}: no such file")
 
 
 def unknown(what: str, given: str, valid: Iterable[str]) -> ValueError:

@@ -41,7 +41,7 @@ PARAMETERS: dict[Geometry, int] = {
     "tile": 150_000,
     "grid": 150_000,
     "word": 150_000,
-    "line": 150_000,
+    "line": 300_000,
 }
 SMALL, LARGE = 256, 2048
 """Positions of a grid up to which that many parameters do, and from which more positions ask for no more."""
@@ -52,7 +52,7 @@ BATCH: dict[Geometry, int] = {
     "tile": 64,
     "grid": 32,
     "word": 128,
-    "line": 128,
+    "line": 16,
 }
 LATENT: dict[Geometry, int] = {"points": 0, "rows": 24, "strip": 24, "tile": 24, "grid": 24, "word": 48, "line": 48}
 """Latent numbers of a VAE; of points, those beyond one for each number."""

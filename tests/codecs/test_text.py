@@ -102,6 +102,8 @@ def test_files_that_are_not_lines_of_text(tmp_path, data, message):
         text.read(path)
     with pytest.raises(DataError, match="no such file"):
         text.read(tmp_path / "b.txt")
+    with pytest.raises(DataError, match="a folder, where a file is needed"):
+        text.read(tmp_path)
 
 
 def test_records_that_are_not_lines_are_refused():

@@ -1,4 +1,4 @@
-"""The line of convolutions: begins at zero, is a convolution, and sees the whole line from every position."""
+"""The network for lines: begins at zero, is a convolution, and sees the whole line, or all that comes before."""
 
 import pytest
 import torch
@@ -41,7 +41,7 @@ def test_neighbours_and_a_matrix_are_a_convolution(length, dilation):
     torch.testing.assert_close(neighbours(h, dilation) @ matrix.T, wanted, atol=1e-5, rtol=1e-4)
 
 
-@pytest.mark.parametrize("length", [2, 12, 16, 40, 64, 128])
+@pytest.mark.parametrize("length", [2, 12, 16, 40, 64, 65, 128])
 def test_every_position_reads_every_other(length):
     network = stirred(LineDenoiser(3, length, width=8))
     x = randn(1, 3, length).requires_grad_()
@@ -49,6 +49,18 @@ def test_every_position_reads_every_other(length):
     for position in (0, length // 2, length - 1):
         (slope,) = torch.autograd.grad(out[0, :, position].sum(), x, retain_graph=True)
         assert (slope.abs().sum(1) > 0).all()
+
+
+@pytest.mark.parametrize("length", [6, 70])
+def test_a_causal_one_reads_what_comes_before_and_fewer_positions_are_the_first(length):
+    network = stirred(LineDenoiser(3, length, width=16, causal=True))
+    x, t = randn(1, 3, length).requires_grad_(), torch.zeros(1)
+    out = network(x, t)
+    for position in (0, length // 2, length - 1):
+        (slope,) = torch.autograd.grad(out[0, :, position].sum(), x, retain_graph=True)
+        assert (slope.abs().sum(1) > 0).tolist() == [[place <= position for place in range(length)]]
+    some = length // 2
+    torch.testing.assert_close(network(x[..., :some], t), out[..., :some], atol=1e-5, rtol=1e-4)
 
 
 @pytest.mark.parametrize(
@@ -67,8 +79,9 @@ def test_time_and_condition_change_the_answer():
     assert not torch.allclose(out, network(x, t, c + 1))
 
 
-def test_every_parameter_has_a_say():
-    network = stirred(LineDenoiser(3, 6, width=16, condition=2))
-    network(randn(2, 3, 6), torch.rand(2), randn(2, 2)).square().sum().backward()
+@pytest.mark.parametrize("length", [6, 70])
+def test_every_parameter_has_a_say(length):
+    network = stirred(LineDenoiser(3, length, width=16, condition=2))
+    network(randn(2, 3, length), torch.rand(2), randn(2, 2)).square().sum().backward()
     silent = [name for name, p in network.named_parameters() if p.grad is None or not p.grad.abs().max() > 0]
     assert silent == []

@@ -7,7 +7,7 @@ from sansheng import networks
 from sansheng.networks.conv import ConvDenoiser
 from sansheng.networks.line import LineDenoiser
 from sansheng.networks.mlp import ResidualMLP
-from sansheng.networks.transformer import TransformerDenoiser
+from sansheng.networks.transformer import TransformerDecoder, TransformerEncoder
 from sansheng.space import Category, Real, Space
 
 SPACES = {
@@ -76,6 +76,21 @@ def test_geometry_alone_chooses_the_denoiser():
     assert {n for n, k in kinds.items() if k is ResidualMLP} == {
         "point", "row", "symbols", "one symbol", "wide row", "series", "tagged series",
     }  # fmt: skip
-    assert {n for n, k in kinds.items() if k is LineDenoiser} == {"word"}
-    assert {n for n, k in kinds.items() if k is TransformerDenoiser} == {"sentence"}
+    assert {n for n, k in kinds.items() if k is LineDenoiser} == {"word", "sentence"}
     assert {n for n, k in kinds.items() if k is ConvDenoiser} == {"image", "long series", "map of symbols"}
+
+
+def test_transformers_read_long_lines_unless_slopes_are_differentiated_again():
+    ends = {
+        (name, norm): (
+            type(networks.encoder(space, 4, width=16, norm=norm)),
+            type(networks.decoder(space, 4, width=16, norm=norm)),
+        )
+        for name, space in SPACES.items()
+        for norm in (True, False)
+    }
+    assert {key for key, kinds in ends.items() if kinds == (TransformerEncoder, TransformerDecoder)} == {
+        ("sentence", True)
+    }
+    dense = networks.encoder(SPACES["sentence"], 4, width=16, dense=True)
+    assert isinstance(dense, ResidualMLP)

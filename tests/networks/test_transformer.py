@@ -1,9 +1,9 @@
-"""The transformer: begins at zero, sees every position, and knows an order only by its position vectors."""
+"""Transformers see every position and know an order only by their position vectors."""
 
 import pytest
 import torch
 
-from sansheng.networks.transformer import TransformerDenoiser
+from sansheng.networks.transformer import Patches, TransformerDecoder, TransformerEncoder
 
 
 @pytest.fixture(autouse=True)
@@ -24,52 +24,45 @@ def stirred(network):
     return network
 
 
-@pytest.mark.parametrize("length", [1, 2, 7, 16])
-def test_transformer_keeps_the_shape_and_begins_at_zero(length):
-    out = TransformerDenoiser(5, length, width=16)(randn(2, 5, length), torch.rand(2))
-    assert out.shape == (2, 5, length)
-    assert out.abs().max() == 0
-
-
-def test_every_position_reads_every_other():
-    network = stirred(TransformerDenoiser(3, 6, width=16))
+def test_an_encoder_reads_every_position_in_its_order():
+    network = stirred(TransformerEncoder(3, 6, 4, width=16))
     x = randn(1, 3, 6).requires_grad_()
-    out = network(x, torch.zeros(1))
-    for position in range(6):
-        (slope,) = torch.autograd.grad(out[0, :, position].sum(), x, retain_graph=True)
-        assert (slope.abs().sum(1) > 0).all()
-
-
-def test_a_causal_one_reads_what_comes_before_and_fewer_positions_are_the_first():
-    network = stirred(TransformerDenoiser(3, 6, width=16, causal=True))
-    x, t = randn(1, 3, 6).requires_grad_(), torch.zeros(1)
-    out = network(x, t)
-    for position in range(6):
-        (slope,) = torch.autograd.grad(out[0, :, position].sum(), x, retain_graph=True)
-        assert (slope.abs().sum(1) > 0).tolist() == [[place <= position for place in range(6)]]
-    torch.testing.assert_close(network(x[..., :4], t), out[..., :4], atol=1e-5, rtol=1e-4)
-
-
-def test_without_position_vectors_the_order_does_not_matter():
-    network = stirred(TransformerDenoiser(3, 6, width=16))
-    x, t, order = randn(2, 3, 6), torch.rand(2), torch.tensor([3, 1, 5, 0, 2, 4])
-    with_positions = network(x[..., order], t)
-    assert not torch.allclose(with_positions, network(x, t)[..., order], atol=1e-4)
+    out = network(x)
+    assert out.shape == (1, 4)
+    (slope,) = torch.autograd.grad(out.square().sum(), x)
+    assert (slope.abs().sum(1) > 0).all()
+    assert not torch.allclose(network(x.flip(2)), out, atol=1e-4)
     torch.nn.init.zeros_(network.position)
-    torch.testing.assert_close(network(x[..., order], t), network(x, t)[..., order], atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(network(x.flip(2)), network(x), atol=1e-5, rtol=1e-4)
 
 
-def test_time_and_condition_change_the_answer():
-    network = stirred(TransformerDenoiser(3, 6, width=16, condition=2))
-    x, t, c = randn(2, 3, 6), torch.rand(2), randn(2, 2)
-    out = network(x, t, c)
-    assert not torch.allclose(out, network(x, t + 1, c))
-    assert not torch.allclose(out, network(x, t, c + 1))
-    torch.testing.assert_close(network(x, torch.tensor(0.4), c), network(x, torch.full((2,), 0.4), c))
+def test_every_latent_number_reaches_every_position():
+    network = TransformerDecoder(4, 5, 6, width=16)
+    z = randn(1, 4).requires_grad_()
+    out = network(z)
+    assert out.shape == (1, 5, 6)
+    for position in range(6):
+        (slope,) = torch.autograd.grad(out[0, :, position].square().sum(), z, retain_graph=True)
+        assert (slope.abs() > 0).all()
+    assert len({tuple(column.tolist()) for column in out[0].T}) == 6
 
 
-def test_every_parameter_has_a_say():
-    network = stirred(TransformerDenoiser(3, 6, width=16, condition=2))
-    network(randn(2, 3, 6), torch.rand(2), randn(2, 2)).square().sum().backward()
+@pytest.mark.parametrize("kind", [TransformerEncoder, TransformerDecoder])
+def test_of_encoder_and_decoder_too_every_parameter_and_the_condition_have_a_say(kind):
+    inputs = (randn(2, 3, 6), randn(2, 2)) if kind is TransformerEncoder else (randn(2, 4), randn(2, 2))
+    shape = (3, 6, 4) if kind is TransformerEncoder else (4, 3, 6)
+    network = stirred(kind(*shape, width=16, condition=2))
+    out = network(inputs[0], None, inputs[1])
+    out.square().sum().backward()
     silent = [name for name, p in network.named_parameters() if p.grad is None or not p.grad.abs().max() > 0]
     assert silent == []
+    assert not torch.allclose(out, network(inputs[0], None, inputs[1] + 1))
+
+
+@pytest.mark.parametrize(("length", "size"), [(6, 1), (32, 1), (33, 2), (70, 3), (256, 8)])
+def test_patches_are_runs_of_equal_length_that_join_again(length, size):
+    patches, x = Patches(length), randn(2, 3, length)
+    cut = patches.cut(x)
+    assert cut.shape == (2, -(-length // size), 3 * size)
+    torch.testing.assert_close(cut[:, 0].unflatten(1, (3, size)), x[..., :size], rtol=0, atol=0)
+    torch.testing.assert_close(patches.join(cut), x, rtol=0, atol=0)

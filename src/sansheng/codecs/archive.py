@@ -14,7 +14,7 @@ from typing import IO
 
 import numpy as np
 
-from sansheng.errors import DataError
+from sansheng.errors import DataError, no_file
 
 SUFFIXES = (".npy", ".npz")
 TRAIN_VALUES = (
@@ -44,7 +44,7 @@ class Arrays:
 def read_arrays(path: Path) -> Arrays:
     """Read a .npy or .npz file. Raises DataError for one that is missing, broken, hostile, or has no known names."""
     if not path.is_file():
-        raise DataError(f"{path}: no such file")
+        raise no_file(path)
     if path.suffix.lower() == ".npy":
         return Arrays(_read_npy(path))
     try:

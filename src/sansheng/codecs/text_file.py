@@ -17,7 +17,7 @@ from sansheng.codecs.base import Reading, Records, Source
 from sansheng.codecs.label_file import label_columns, to_labels
 from sansheng.codecs.table_file import series_of
 from sansheng.codecs.tokens import TOKENS
-from sansheng.errors import DataError, unknown
+from sansheng.errors import DataError, no_file, unknown
 
 OPTIONS = ("unit", "window", "tokens", "column")
 UNITS = ("lines", "windows")
@@ -44,7 +44,7 @@ def read(path: Path, reading: Reading | None = None) -> Source:
     """
     options = dict((reading or Reading()).options)
     if not path.is_file():
-        raise DataError(f"{path}: no such file")
+        raise no_file(path)
     if path.suffix.lower() in (*table_file.READABLE, *JSON_LINES):
         try:
             return from_frame(_table(path), options, str(path))
@@ -68,7 +68,7 @@ def read(path: Path, reading: Reading | None = None) -> Source:
 def read_text(path: Path) -> str:
     """All of a UTF-8 file, its lines ended by line feeds. Raises DataError for one that is missing or no text."""
     if not path.is_file():
-        raise DataError(f"{path}: no such file")
+        raise no_file(path)
     return _decoded(path, path.read_bytes()).replace("\r\n", "\n").replace("\r", "\n")
 
 

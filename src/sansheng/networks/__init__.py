@@ -1,7 +1,8 @@
 """Networks in three roles, chosen by the geometry of the space and never by what the data is.
 
 No positions: an MLP. One or two axes: convolutions, but for a few numbers, which an MLP sees whole; on two axes a
-denoiser has convolutions even so. The denoiser of symbols in a row: a transformer, or convolutions if the row is short.
+denoiser has convolutions even so. Symbols in a row: a denoiser has convolutions at full length, and attention where the
+row is long; encoder and decoder are transformers there, unless they lack norms: such slopes are differentiated again.
 Every role is called as ``network(x, t, condition)`` and reads only what it was built for; `condition` has the channels
 of the condition's space and one more that says whether it is given.
 """
@@ -17,7 +18,7 @@ from sansheng.networks.conv import ConvDecoder, ConvDenoiser, ConvEncoder
 from sansheng.networks.ladder import LadderDecoder, LadderEncoder
 from sansheng.networks.line import LineDenoiser
 from sansheng.networks.mlp import ResidualMLP
-from sansheng.networks.transformer import TransformerDenoiser
+from sansheng.networks.transformer import TransformerDecoder, TransformerEncoder
 from sansheng.space import Space
 
 FOURIER_LIMIT = 64
@@ -50,10 +51,16 @@ def _convolutional(space: Space) -> bool:
     return bool(space.positions) and not sees_whole(space)
 
 
+def _long_line(space: Space) -> bool:
+    return space.symbolic and len(space.positions) == 1 and not sees_whole(space)
+
+
 def encoder(
     space: Space, out: int, *, width: int, condition: int = 0, norm: bool = True, dense: bool = False
 ) -> nn.Module:
     """``x: (B, C, *P)`` -> ``(B, out)``; a critic is an encoder without normalisation. dense: an MLP, whatever x is."""
+    if _long_line(space) and norm and not dense:
+        return TransformerEncoder(space.channels, space.positions[0], out, width=width, condition=condition)
     if _convolutional(space) and not dense:
         return ConvEncoder(space.channels, space.positions, out, width=width, condition=condition, norm=norm)
     return ResidualMLP(space.shape, (out,), width=width, condition=condition, fourier=_fourier(space), norm=norm)
@@ -63,6 +70,8 @@ def decoder(
     space: Space, latent: int, *, width: int, condition: int = 0, norm: bool = True, dense: bool = False
 ) -> nn.Module:
     """``z: (B, latent)`` -> parameters ``(B, C, *P)``. dense: an MLP, whatever x is."""
+    if _long_line(space) and norm and not dense:
+        return TransformerDecoder(latent, space.channels, space.positions[0], width=width, condition=condition)
     if _convolutional(space) and not dense:
         return ConvDecoder(latent, space.channels, space.positions, width=width, condition=condition, norm=norm)
     return ResidualMLP((latent,), space.shape, width=width, condition=condition, norm=norm)
@@ -96,7 +105,5 @@ def denoiser(space: Space, *, width: int, condition: int = 0) -> nn.Module:
             zero_output=True,
         )
     if space.symbolic and len(space.positions) == 1:
-        if sees_whole(space):
-            return LineDenoiser(space.channels, space.positions[0], width=width, condition=condition)
-        return TransformerDenoiser(space.channels, space.positions[0], width=width, condition=condition)
+        return LineDenoiser(space.channels, space.positions[0], width=width, condition=condition)
     return ConvDenoiser(space.channels, space.positions, width=width, condition=condition)

@@ -1,22 +1,24 @@
-"""A transformer for symbols in a row: every position reads every other, or only those up to itself."""
+"""Transformers that read long lines of symbols into a few numbers, and write them from these: a patch a position."""
 
 from __future__ import annotations
+
+import math
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sansheng.networks.layers import Context, split_heads, zero
+from sansheng.networks.layers import split_heads, zero
 
 HEAD = 16
+PATCHES = 32
 
 
 class Block(nn.Module):
     """Attention and an MLP, each normalised, scaled, shifted and gated by the context (adaLN-Zero, Peebles 2023)."""
 
-    def __init__(self, width: int, context: int, *, causal: bool = False) -> None:
+    def __init__(self, width: int, context: int) -> None:
         super().__init__()
-        self.causal = causal
         self.heads = split_heads(width, HEAD)
         self.modulation = zero(nn.Linear(context, 6 * width))
         self.qkv = nn.Linear(width, 3 * width)
@@ -27,34 +29,77 @@ class Block(nn.Module):
         scale1, shift1, gate1, scale2, shift2, gate2 = self.modulation(context)[:, None].chunk(6, dim=2)
         h = F.layer_norm(x, x.shape[-1:]) * (1 + scale1) + shift1
         q, k, v = self.qkv(h).unflatten(2, (3, self.heads, -1)).permute(2, 0, 3, 1, 4).unbind(0)
-        mixed = F.scaled_dot_product_attention(q, k, v, is_causal=self.causal).transpose(1, 2).flatten(2)
+        mixed = F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
         x = x + gate1 * self.out(mixed)
         h = F.layer_norm(x, x.shape[-1:]) * (1 + scale2) + shift2
         return x + gate2 * self.mlp(h)
 
 
-class TransformerDenoiser(nn.Module):
-    """``(B, C, L)``, c_noise ``(B,)``, condition -> ``(B, C, L)``; fewer than L positions are the first ones.
+class Patches:
+    """A line in at most `PATCHES` runs of equally many symbols, the last filled up with nothing.
 
-    causal: a position reads none that come after it.
+    What costs is the number of positions that attend to one another.
     """
 
-    def __init__(
-        self, channels: int, length: int, *, width: int, depth: int = 4, condition: int = 0, causal: bool = False
-    ) -> None:
+    def __init__(self, length: int) -> None:
+        self.length = length
+        self.size = math.ceil(length / PATCHES)
+        self.count = math.ceil(length / self.size)
+
+    def cut(self, x: Tensor) -> Tensor:
+        """``(B, C, L)`` -> ``(B, count, C · size)``."""
+        x = F.pad(x, (0, self.count * self.size - self.length))
+        return x.unflatten(2, (self.count, self.size)).transpose(1, 2).flatten(2)
+
+    def join(self, patches: Tensor) -> Tensor:
+        """The inverse of `cut`."""
+        x = patches.unflatten(2, (-1, self.size)).transpose(1, 2).flatten(2)
+        return x[..., : self.length]
+
+
+class TransformerEncoder(nn.Module):
+    """``(B, C, L)``, condition -> ``(B, out)``: the mean of what all patches come to, and one linear layer."""
+
+    def __init__(self, channels: int, length: int, out: int, *, width: int, depth: int = 3, condition: int = 0) -> None:
         super().__init__()
-        self.stem = nn.Linear(channels, width)
-        self.position = nn.Parameter(torch.randn(length, width) * 0.02)
-        self.context = Context(width, condition=condition, timed=True)
-        self.blocks = nn.ModuleList(Block(width, width, causal=causal) for _ in range(depth))
-        self.modulation = zero(nn.Linear(width, 2 * width))
-        self.head = zero(nn.Linear(width, channels))
+        self.patches = Patches(length)
+        self.stem = nn.Linear(channels * self.patches.size, width)
+        self.position = nn.Parameter(torch.randn(self.patches.count, width) * 0.1)
+        self.always = nn.Parameter(torch.randn(width))
+        self.condition = nn.Linear(condition, width) if condition else None
+        self.blocks = nn.ModuleList(Block(width, width) for _ in range(depth))
+        self.head = nn.Linear(width, out)
 
     def forward(self, x: Tensor, t: Tensor | None = None, condition: Tensor | None = None) -> Tensor:
-        context = self.context(t, condition, len(x))
-        h = self.stem(x.transpose(1, 2)) + self.position[: x.shape[2]]
+        context = self.always.expand(len(x), -1)
+        if self.condition is not None and condition is not None:
+            context = context + self.condition(condition)
+        h = self.stem(self.patches.cut(x)) + self.position
+        for block in self.blocks:
+            h = block(h, F.silu(context))
+        return self.head(F.layer_norm(h, h.shape[-1:]).mean(1))
+
+
+class TransformerDecoder(nn.Module):
+    """``(B, latent)``, condition -> ``(B, C, L)``: all patches at once, each a vector of its own; the latent numbers
+    scale and shift it, in every block again."""
+
+    def __init__(
+        self, latent: int, channels: int, length: int, *, width: int, depth: int = 4, condition: int = 0
+    ) -> None:
+        super().__init__()
+        self.patches = Patches(length)
+        self.position = nn.Parameter(torch.randn(self.patches.count, width))
+        given = nn.Linear(latent + condition, width)
+        self.context = nn.Sequential(given, nn.SiLU(), nn.Linear(width, width), nn.SiLU())
+        self.stem = nn.Linear(width, 2 * width)
+        self.blocks = nn.ModuleList(Block(width, width) for _ in range(depth))
+        self.head = nn.Linear(width, channels * self.patches.size)
+
+    def forward(self, z: Tensor, t: Tensor | None = None, condition: Tensor | None = None) -> Tensor:
+        context = self.context(z if condition is None else torch.cat([z, condition], dim=1))
+        scale, shift = self.stem(context)[:, None].chunk(2, dim=2)
+        h = torch.addcmul(shift, self.position, 1 + scale)
         for block in self.blocks:
             h = block(h, context)
-        scale, shift = self.modulation(context)[:, None].chunk(2, dim=2)
-        h = F.layer_norm(h, h.shape[-1:]) * (1 + scale) + shift
-        return self.head(h).transpose(1, 2)
+        return self.patches.join(self.head(F.layer_norm(h, h.shape[-1:])))
