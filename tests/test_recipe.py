@@ -117,6 +117,8 @@ def test_what_is_fixed_in_the_survey_cannot_be_set(key: str) -> None:
         ("vae", {"doubly": "true"}, "2 or more samples"),
         ("vae", {"binarise": "true"}, "Bernoulli"),
         ("vae", {"ladder": "true"}, "ladder is for data with positions"),
+        ("vae", {"transformer": "true"}, "transformer is for lines"),
+        ("vae", {"transformer": "true", "dense": "true"}, "neither ladder nor dense"),
         ("vae", {"likelihood": "logistic"}, "logistic likelihood is for pictures"),
         ("gan", {"augment": "true"}, "only pictures"),
         ("gan", {"pack": "0"}, "at least 1"),

@@ -76,7 +76,7 @@ DEFAULTS: dict[str, Callable[[Geometry], dict[str, Any]]] = {
         "prior_share": 0.6 if g == "points" else 0.25,
         "prior_times": (-0.5, 1.6) if g == "points" else (0.0, 1.2),
         "prior_steps": 18 if g == "points" else 10,
-        "learning_rate": {"points": 2e-3, "grid": 3e-3}.get(g, 1e-3),
+        "learning_rate": {"points": 2e-3, "grid": 3e-3, "line": 2e-3}.get(g, 1e-3),
     },
     "gan": lambda g: {
         "latent": COINS if g == "points" else 64,
@@ -157,7 +157,14 @@ _FAMILY_OPTIONS: dict[str, dict[str, Any]] = {
     for family, kind in FAMILIES.items()
 }
 _EXTRA_OPTIONS: dict[str, dict[str, Any]] = {
-    "vae": {"prior": True, "latent": 24, "likelihood": "gaussian", "ladder": False, "dense": False},
+    "vae": {
+        "prior": True,
+        "latent": 24,
+        "likelihood": "gaussian",
+        "ladder": False,
+        "dense": False,
+        "transformer": False,
+    },
     "gan": {"latent": 64},
     "diffusion": {"path": "edm", "temperature": 1.0},
     "flow": {},

@@ -174,6 +174,9 @@ def assemble(
 def _vae(s: dict[str, Any], space: Space, condition_space: Space | None, condition: int, width: int) -> VAE:
     ladder, with_prior, likelihood = s.pop("ladder", False), s.pop("prior"), s.pop("likelihood")
     how = {"width": width, "condition": condition, "dense": s.pop("dense", False)}
+    transformer = s.pop("transformer", False)
+    if transformer and (ladder or how["dense"]):
+        raise ValueError("transformer goes with neither ladder nor dense")
     observed, measured, seen = None, space, space
     if likelihood == LOGISTIC:
         observed = LogisticMixture(space)
@@ -188,8 +191,8 @@ def _vae(s: dict[str, Any], space: Space, condition_space: Space | None, conditi
         encoder, decoder = networks.ladder(space, seen.channels, **how)
         prior = _prior(space, decoder.sizes[0], condition, width) if with_prior else None
         return LadderVAE(measured, encoder, decoder, prior=prior, **s)
-    encoder = networks.encoder(space, 2 * s["latent"], **how)
-    decoder = networks.decoder(seen, s["latent"], **how)
+    encoder = networks.encoder(space, 2 * s["latent"], **how, transformer=transformer)
+    decoder = networks.decoder(seen, s["latent"], **how, transformer=transformer)
     prior = _prior(space, s["latent"], condition, width) if with_prior else None
     return VAE(measured, encoder, decoder, prior=prior, **s)
 

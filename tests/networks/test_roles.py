@@ -80,17 +80,14 @@ def test_geometry_alone_chooses_the_denoiser():
     assert {n for n, k in kinds.items() if k is ConvDenoiser} == {"image", "long series", "map of symbols"}
 
 
-def test_transformers_read_long_lines_unless_slopes_are_differentiated_again():
-    ends = {
-        (name, norm): (
-            type(networks.encoder(space, 4, width=16, norm=norm)),
-            type(networks.decoder(space, 4, width=16, norm=norm)),
-        )
-        for name, space in SPACES.items()
-        for norm in (True, False)
-    }
-    assert {key for key, kinds in ends.items() if kinds == (TransformerEncoder, TransformerDecoder)} == {
-        ("sentence", True)
-    }
-    dense = networks.encoder(SPACES["sentence"], 4, width=16, dense=True)
-    assert isinstance(dense, ResidualMLP)
+def test_transformers_are_for_lines_and_have_the_shapes_of_their_role():
+    for name, space in SPACES.items():
+        if name not in ("word", "sentence"):
+            for role in (networks.encoder, networks.decoder):
+                with pytest.raises(ValueError, match="lines of symbols"):
+                    role(space, 4, width=16, transformer=True)
+            continue
+        encoder = networks.encoder(space, 4, width=16, transformer=True)
+        decoder = networks.decoder(space, 4, width=16, transformer=True)
+        assert (type(encoder), type(decoder)) == (TransformerEncoder, TransformerDecoder)
+        assert decoder(encoder(batch(space))).shape == (3, *space.shape)

@@ -2,7 +2,7 @@
 
 No positions: an MLP. One or two axes: convolutions, but for a few numbers, which an MLP sees whole; on two axes a
 denoiser has convolutions even so. Symbols in a row: a denoiser has convolutions at full length, and attention where the
-row is long; encoder and decoder are transformers there, unless they lack norms: such slopes are differentiated again.
+row is long.
 Every role is called as ``network(x, t, condition)`` and reads only what it was built for; `condition` has the channels
 of the condition's space and one more that says whether it is given.
 """
@@ -51,15 +51,27 @@ def _convolutional(space: Space) -> bool:
     return bool(space.positions) and not sees_whole(space)
 
 
-def _long_line(space: Space) -> bool:
-    return space.symbolic and len(space.positions) == 1 and not sees_whole(space)
+def _need_line(space: Space) -> None:
+    if not space.symbolic or len(space.positions) != 1:
+        raise ValueError("transformer is for lines of symbols: text")
 
 
 def encoder(
-    space: Space, out: int, *, width: int, condition: int = 0, norm: bool = True, dense: bool = False
+    space: Space,
+    out: int,
+    *,
+    width: int,
+    condition: int = 0,
+    norm: bool = True,
+    dense: bool = False,
+    transformer: bool = False,
 ) -> nn.Module:
-    """``x: (B, C, *P)`` -> ``(B, out)``; a critic is an encoder without normalisation. dense: an MLP, whatever x is."""
-    if _long_line(space) and norm and not dense:
+    """``x: (B, C, *P)`` -> ``(B, out)``; a critic is an encoder without normalisation.
+
+    dense: an MLP, whatever x is. transformer: one, for symbols in a row. Raises ValueError where x is something else.
+    """
+    if transformer:
+        _need_line(space)
         return TransformerEncoder(space.channels, space.positions[0], out, width=width, condition=condition)
     if _convolutional(space) and not dense:
         return ConvEncoder(space.channels, space.positions, out, width=width, condition=condition, norm=norm)
@@ -67,10 +79,18 @@ def encoder(
 
 
 def decoder(
-    space: Space, latent: int, *, width: int, condition: int = 0, norm: bool = True, dense: bool = False
+    space: Space,
+    latent: int,
+    *,
+    width: int,
+    condition: int = 0,
+    norm: bool = True,
+    dense: bool = False,
+    transformer: bool = False,
 ) -> nn.Module:
-    """``z: (B, latent)`` -> parameters ``(B, C, *P)``. dense: an MLP, whatever x is."""
-    if _long_line(space) and norm and not dense:
+    """``z: (B, latent)`` -> parameters ``(B, C, *P)``; dense and transformer as for `encoder`."""
+    if transformer:
+        _need_line(space)
         return TransformerDecoder(latent, space.channels, space.positions[0], width=width, condition=condition)
     if _convolutional(space) and not dense:
         return ConvDecoder(latent, space.channels, space.positions, width=width, condition=condition, norm=norm)

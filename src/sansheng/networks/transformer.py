@@ -12,6 +12,8 @@ from sansheng.networks.layers import split_heads, zero
 
 HEAD = 16
 PATCHES = 32
+SHARE = 8
+"""Numbers by which each patch is told of the code, and tells of itself."""
 
 
 class Block(nn.Module):
@@ -58,7 +60,7 @@ class Patches:
 
 
 class TransformerEncoder(nn.Module):
-    """``(B, C, L)``, condition -> ``(B, out)``: the mean of what all patches come to, and one linear layer."""
+    """``(B, C, L)``, condition -> ``(B, out)``: a few numbers of each patch, and one linear layer on them all."""
 
     def __init__(self, channels: int, length: int, out: int, *, width: int, depth: int = 3, condition: int = 0) -> None:
         super().__init__()
@@ -68,7 +70,8 @@ class TransformerEncoder(nn.Module):
         self.always = nn.Parameter(torch.randn(width))
         self.condition = nn.Linear(condition, width) if condition else None
         self.blocks = nn.ModuleList(Block(width, width) for _ in range(depth))
-        self.head = nn.Linear(width, out)
+        self.share = nn.Linear(width, SHARE)
+        self.head = nn.Linear(SHARE * self.patches.count, out)
 
     def forward(self, x: Tensor, t: Tensor | None = None, condition: Tensor | None = None) -> Tensor:
         context = self.always.expand(len(x), -1)
@@ -77,12 +80,12 @@ class TransformerEncoder(nn.Module):
         h = self.stem(self.patches.cut(x)) + self.position
         for block in self.blocks:
             h = block(h, F.silu(context))
-        return self.head(F.layer_norm(h, h.shape[-1:]).mean(1))
+        return self.head(self.share(F.layer_norm(h, h.shape[-1:])).flatten(1))
 
 
 class TransformerDecoder(nn.Module):
-    """``(B, latent)``, condition -> ``(B, C, L)``: all patches at once, each a vector of its own; the latent numbers
-    scale and shift it, in every block again."""
+    """``(B, latent)``, condition -> ``(B, C, L)``: all patches at once, each beginning as a vector of its own and its
+    share of the code, which scales and shifts them in every block again."""
 
     def __init__(
         self, latent: int, channels: int, length: int, *, width: int, depth: int = 4, condition: int = 0
@@ -90,16 +93,16 @@ class TransformerDecoder(nn.Module):
         super().__init__()
         self.patches = Patches(length)
         self.position = nn.Parameter(torch.randn(self.patches.count, width))
-        given = nn.Linear(latent + condition, width)
-        self.context = nn.Sequential(given, nn.SiLU(), nn.Linear(width, width), nn.SiLU())
-        self.stem = nn.Linear(width, 2 * width)
+        self.stem = nn.Linear(latent + condition, SHARE * self.patches.count)
+        self.share = nn.Linear(SHARE, width)
+        self.context = nn.Sequential(nn.Linear(latent + condition, width), nn.SiLU())
         self.blocks = nn.ModuleList(Block(width, width) for _ in range(depth))
         self.head = nn.Linear(width, channels * self.patches.size)
 
     def forward(self, z: Tensor, t: Tensor | None = None, condition: Tensor | None = None) -> Tensor:
-        context = self.context(z if condition is None else torch.cat([z, condition], dim=1))
-        scale, shift = self.stem(context)[:, None].chunk(2, dim=2)
-        h = torch.addcmul(shift, self.position, 1 + scale)
+        given = z if condition is None else torch.cat([z, condition], dim=1)
+        context = self.context(given)
+        h = self.position + self.share(self.stem(given).unflatten(1, (-1, SHARE)))
         for block in self.blocks:
             h = block(h, context)
         return self.patches.join(self.head(F.layer_norm(h, h.shape[-1:])))
