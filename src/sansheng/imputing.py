@@ -6,6 +6,7 @@ The one constraint: what was observed comes back as it was written, byte for byt
 from __future__ import annotations
 
 import re
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,16 +15,17 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from sansheng.codecs.base import Codec, Records
+from sansheng.codecs.base import Codec, Records, Source
 from sansheng.codecs.columns import Column
 from sansheng.codecs.series import SeriesCodec
 from sansheng.codecs.table import TableCodec, read
-from sansheng.codecs.table_file import series_of
+from sansheng.codecs.table_file import retype, series_of
 from sansheng.codecs.table_text import MISSING, Form, encoding_of, sniff, sniff_decimal
 from sansheng.errors import DataError
 from sansheng.filling import Drawing
 from sansheng.loop import derive_seed
 from sansheng.model import Sampling, known_cells
+from sansheng.rules import Rule, read_rules, repaired
 from sansheng.run import Run
 from sansheng.series_gaps import fill_gaps
 from sansheng.where import allow
@@ -35,7 +37,8 @@ CHUNK = 2000
 
 @dataclass(frozen=True)
 class Imputed:
-    """The table that was given, and for each draw the columns that had gaps, filled, rows as they were."""
+    """The table that was given, numbers where the model reads texts as numbers, and for each draw the columns that had
+    gaps, filled, rows as they were."""
 
     frame: pd.DataFrame
     draws: tuple[pd.DataFrame, ...]
@@ -49,9 +52,11 @@ class Imputed:
 def impute(run: Run, frame: pd.DataFrame, *, draws: int = 1, seed: int = 0, steps: int | None = None) -> Imputed:
     """Fill the gaps of a table's modelled columns, `draws` times; of rows in time those of a series' channels.
 
-    Columns the model has not seen are left as they are. Raises ValueError for a model of anything but tables and
-    series, a family that cannot, or fewer than one draw; DataError for a gap in a column that the model is given, or a
-    column lost.
+    Columns the model has not seen are left as they are; what is no number in one that was read as numbers (``--type``)
+    is a gap; a filled cell is what the rules of the run say it is, where one is an equation for it.
+
+    Raises ValueError for a model of anything but tables and series, a family that cannot, or fewer than one draw;
+    DataError for a gap in a column that the model is given, or a column lost.
     """
     codec = run.codec
     if draws < 1:
@@ -61,6 +66,7 @@ def impute(run: Run, frame: pd.DataFrame, *, draws: int = 1, seed: int = 0, step
         return Imputed(frame, tuple(some))
     if not isinstance(codec, TableCodec):
         raise ValueError(f"impute is for tables and series, not for {codec.kind} data: see sansheng fill")
+    frame = _as_trained(run, frame)
     gaps = _gaps(codec, frame)
     rows = np.flatnonzero(gaps.to_numpy(bool).any(1))
     if not len(rows):
@@ -69,6 +75,14 @@ def impute(run: Run, frame: pd.DataFrame, *, draws: int = 1, seed: int = 0, step
     return Imputed(
         frame, tuple(_merge(frame, gaps, rows, _draw(run, codec, some, where, seed + i, steps)) for i in range(draws))
     )
+
+
+def _as_trained(run: Run, frame: pd.DataFrame) -> pd.DataFrame:
+    """The table with the types that a person gave to its columns when the model was trained."""
+    types = {name: kind for name, kind in run.recipe.data.types.items() if name in frame.columns}
+    if not types:
+        return frame
+    return retype(Source(Records(frame)), types).records.values.set_axis(frame.index)
 
 
 def _gaps(codec: TableCodec, frame: pd.DataFrame) -> pd.DataFrame:
@@ -105,7 +119,19 @@ def _draw(
         generator = torch.Generator(run.device).manual_seed(derive_seed(seed, start, "impute"))
         settings = Sampling(steps, known=told, within=within)
         pieces.append(run.model.sample(len(piece), condition=piece.condition, settings=settings, generator=generator))
-    return codec.decode(torch.cat(pieces).cpu(), encoded.condition).values
+    drawn = codec.decode(torch.cat(pieces).cpu(), encoded.condition).values
+    rules = read_rules(run.recipe.rules, codec, run.recipe.combinations)
+    return _as_ruled(rules, frame, gaps, drawn) if rules else drawn
+
+
+def _as_ruled(rules: Sequence[Rule], frame: pd.DataFrame, gaps: pd.DataFrame, drawn: pd.DataFrame) -> pd.DataFrame:
+    """Drawn rows whose filled cells obey the equations among the rules, beside what was observed."""
+    names, rows = list(gaps.columns), np.arange(len(frame))
+    for _ in rules:
+        filled = _merge(frame, gaps, rows, drawn)
+        told = repaired(rules, frame.assign(**{name: filled[name] for name in names}))
+        drawn = drawn.assign(**{name: series_of(told, name) for name in names})
+    return drawn
 
 
 def _present(column: Column, first: int) -> list[Allowed | Spelled]:
@@ -164,12 +190,14 @@ def write_filled(imputed: Imputed, codec: Codec, source: Path, target: Path, dra
     form = sniff(start, "\t" if source.suffix.lower() == ".tsv" else None)
     decimal = sniff_decimal(start, form)
     made, order = imputed.draws[draw], {name: place for place, name in enumerate(imputed.frame.columns)}
-    new = {}
+    new, read_as_gaps, written_as = {}, set(MISSING), read_table(source)
     for name in made.columns:
+        gone = imputed.frame[name].isna().to_numpy()
+        read_as_gaps |= {str(text).strip() for text in series_of(written_as, str(name)).to_numpy()[gone]}
         rows = np.flatnonzero(imputed.frame[name].isna().to_numpy())
         written = _texts(made[name].iloc[rows], codec, decimal)
         new |= {(int(row), order[name]): cell for row, cell in zip(rows, written, strict=True)}
-    target.write_bytes(write_over(text, form, new).encode(encoding))
+    target.write_bytes(write_over(text, form, new, read_as_gaps).encode(encoding))
 
 
 def _texts(values: pd.Series, codec: Codec, decimal: str) -> list[str]:
@@ -198,10 +226,13 @@ def _is_level(value: float, column: Column) -> bool:
     return bool(levels) and value.is_integer() and all(float(level).is_integer() for level in levels)
 
 
-def write_over(text: str, form: Form, cells: dict[tuple[int, int], str]) -> str:
+def write_over(
+    text: str, form: Form, cells: dict[tuple[int, int], str], read_as_gaps: Collection[str] = MISSING
+) -> str:
     """Delimited text with the cells at (row below the names, column) replaced, and all else as it was.
 
-    Blank lines are no rows. A cell is quoted if the gap was, or it holds the delimiter, a quote or a line break.
+    Blank lines are no rows. A cell is quoted if the gap was, or it holds the delimiter, a quote or a line break. Raises
+    DataError for a cell that is none of `read_as_gaps`.
     """
     d, q = re.escape(form.delimiter), re.escape(form.quote)
     letter = rf"[^{q}]|{q}{q}" if form.escape is None else rf"[^{q}\\]|\\."
@@ -215,7 +246,7 @@ def write_over(text: str, form: Form, cells: dict[tuple[int, int], str]) -> str:
         cell, end = match["cell"], match["end"]
         blank = place == 0 and end != form.delimiter and not cell
         drawn = None if blank else cells.get((row, place))
-        if drawn is not None and cell.strip().strip(form.quote).strip() not in MISSING:
+        if drawn is not None and cell.strip().strip(form.quote).strip() not in read_as_gaps:
             raise DataError(f"row {row + 1}, column {place + 1} reads {cell!r}, which is no gap: it is left alone")
         pieces += [cell if drawn is None else _quoted(drawn, form, form.quote in cell), end]
         place, row = (place + 1, row) if end == form.delimiter else (0, row + (not blank))

@@ -23,6 +23,7 @@ from sansheng.codecs.table import TableCodec
 from sansheng.codecs.table_file import series_of
 from sansheng.errors import unknown
 from sansheng.events import Event, Observer
+from sansheng.where import Clause
 
 FIXED = "fixed:"
 EXAMPLES = '"start <= end", "total = a + b", "0 <= age <= 120", "fixed: city, state"'
@@ -48,7 +49,7 @@ def _same(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 class Rule:
     """What a row obeys. holds: which rows of a frame do; where a value it speaks of is missing, they do.
 
-    repair: rows made to obey it, where that can be done by a formula; otherwise rows are drawn anew.
+    repair: rows made to obey it, where that can be done by a formula; otherwise rows are drawn anew. A gap stays one.
     """
 
     text: str
@@ -78,7 +79,7 @@ def seen_together(texts: Sequence[str], records: Records) -> dict[str, list[list
     for text in texts:
         if text.startswith(FIXED):
             names = _names(text, list(records.values.columns))
-            found[text] = records.values[names].astype(str).drop_duplicates().to_numpy().tolist()
+            found[text] = records.values[names].dropna().astype(str).drop_duplicates().to_numpy().tolist()
     return found
 
 
@@ -92,26 +93,41 @@ def broken(rules: Sequence[Rule], records: Records) -> list[str]:
     ]
 
 
+def repaired(rules: Sequence[Rule], frame: pd.DataFrame) -> pd.DataFrame:
+    """Rows made to obey every rule that a formula can restore, in whatever order these build on one another."""
+    formulas = [rule.repair for rule in rules if rule.repair is not None]
+    for _ in formulas:
+        for repair in formulas:
+            frame = repair(frame)
+    return frame
+
+
 def obey(
-    rules: Sequence[Rule], codec: Codec, n: int, draw: Callable[[int, int], Records], seed: int, observe: Observer
+    rules: Sequence[Rule],
+    codec: Codec,
+    n: int,
+    draw: Callable[[int, int], Records],
+    seed: int,
+    observe: Observer,
+    asked: Sequence[Clause] = (),
 ) -> Records:
     """`n` rows that obey every rule: repaired where a formula does it, and drawn anew otherwise.
 
-    draw: (how many, seed) -> rows. Raises ValueError where too few of those drawn do.
+    draw: (how many, seed) -> rows, as `asked`, which they must still be once repaired. Raises ValueError where too few
+    of those drawn do.
     """
     found: list[pd.DataFrame] = []
     assert isinstance(codec, TableCodec)
     have, drawn = 0, 0
     while have < n:
         if drawn >= max(LEAST, MOST * n):
-            texts = ", ".join(repr(rule.text) for rule in rules)
+            texts = ", ".join(repr(test.text) for test in (*rules, *asked))
             raise ValueError(f"only {have:,} of {drawn:,} rows drawn obey {texts}; train longer, or without the rule")
         count = n - have if not drawn else max(100, int(1.2 * (n - have) * drawn / max(have, 1)))
         count = min(count, max(n, LEAST))
         frame = draw(count, seed if not drawn else seed + 7919 * drawn).values
-        for rule in rules:
-            frame = rule.repair(frame) if rule.repair is not None else frame
-        fits = np.all([rule.holds(frame) for rule in rules], axis=0)
+        frame = repaired(rules, frame)
+        fits = np.all([test.holds(frame) for test in (*rules, *asked)], axis=0)
         found.append(frame.iloc[np.flatnonzero(fits)])
         have, drawn = have + int(fits.sum()), drawn + count
     if have < drawn:
@@ -135,7 +151,12 @@ def _names(text: str, columns: Sequence[str]) -> list[str]:
 def _fixed(text: str, columns: Mapping[str, Column], combinations: Sequence[Sequence[str]]) -> Rule:
     names = _names(text, list(columns))
     allowed = pd.MultiIndex.from_tuples([tuple(c) for c in combinations] or [("",) * len(names)])
-    return Rule(text, lambda frame: pd.MultiIndex.from_frame(pd.DataFrame(frame[names]).astype(str)).isin(allowed))
+
+    def holds(frame: pd.DataFrame) -> np.ndarray:
+        values = pd.DataFrame(frame[names])
+        return values.isna().any(axis=1).to_numpy() | pd.MultiIndex.from_frame(values.astype(str)).isin(allowed)
+
+    return Rule(text, holds)
 
 
 def _formula(text: str, columns: Mapping[str, Column]) -> Rule:
@@ -168,7 +189,8 @@ def _formula(text: str, columns: Mapping[str, Column]) -> Rule:
         value = value / (target.dtype.unit if target.dtype.storage == "date" else 1)
         value = value if decimals is None else np.round(value, decimals)
         drawn = plain(series_of(frame, target.name), target.dtype)
-        return frame.assign(**{target.name: restore(np.where(np.isnan(value), drawn, value), target.dtype).to_numpy()})
+        told = np.isfinite(value) & ~np.isnan(drawn)
+        return frame.assign(**{target.name: restore(np.where(told, value, drawn), target.dtype).to_numpy()})
 
     return Rule(text, holds, repair if equation else None)
 
@@ -184,7 +206,14 @@ def _with_aliases(text: str, columns: Mapping[str, Column]) -> tuple[str, dict[s
 
 def _decimals(column: Column) -> int | None:
     """How finely a column is written, where it is known."""
-    return column.coder.quantile.decimals if isinstance(column.coder, Numbers) else None
+    if isinstance(column.coder, Numbers):
+        return column.coder.quantile.decimals
+    return 0 if column.dtype.storage == "number" and _whole_levels(column) else None
+
+
+def _whole_levels(column: Column) -> bool:
+    levels = getattr(column.coder, "levels", ())
+    return bool(levels) and all(float(level).is_integer() for level in levels)
 
 
 def _check(node: ast.expr, text: str, aliases: Mapping[str, Column], columns: Mapping[str, Column]) -> None:

@@ -99,7 +99,7 @@ class Run:
         if not rules:
             return self._draw(n, seed, **how, observe=observe)
         draw = partial(self._draw, **how, observe=observe)
-        return obey(rules, self.codec, n, draw, seed, observe)
+        return obey(rules, self.codec, n, draw, seed, observe, steering_clauses(where or {}, self.codec))
 
     def _draw(
         self, n: int, seed: int = 0, *, where: Where | None = None, steps: int | None = None,

@@ -100,6 +100,12 @@ def test_dates_are_numbers_and_numbers_can_be_categories() -> None:
     assert table_errors(days, days.assign(k=[1, 9]), categorical=["k"]).trend == 50
 
 
+def test_dates_no_nanosecond_can_count_are_compared() -> None:
+    real = pd.DataFrame({"until": pd.array(["2024-01-01", "9999-12-31"] * 5, dtype="datetime64[s]")})
+    assert table_errors(real, real).shape == 0
+    assert table_errors(real, real.iloc[::2]).shape == pytest.approx(50)
+
+
 def test_rows_of_a_comparison_are_as_tables_of_these_rows() -> None:
     real, fake = mixed(60), mixed(40, 1)
     some, others = np.arange(0, 60, 2), np.arange(5, 35)

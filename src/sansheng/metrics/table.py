@@ -156,8 +156,9 @@ def is_numeric(column: pd.Series) -> bool:
 def as_numbers(column: pd.Series) -> np.ndarray:
     """float64 with NaN for missing and infinite; dates and durations in seconds."""
     if pd.api.types.is_datetime64_any_dtype(column):
-        start = pd.Timestamp(0, tz=getattr(column.dtype, "tz", None))
-        column = (column - start).dt.total_seconds()
+        seconds = column.dt.as_unit("us")  # a date such as 9999-12-31 is beyond what nanoseconds can count
+        start = pd.Timestamp(0, tz=getattr(column.dtype, "tz", None)).as_unit("us")
+        column = (seconds - start).dt.total_seconds()
     elif pd.api.types.is_timedelta64_dtype(column):
         column = column.dt.total_seconds()
     values = column.to_numpy(dtype=np.float64, na_value=np.nan)
