@@ -65,6 +65,19 @@ def test_a_column_of_numbers_in_no_order_is_no_identifier_unless_it_is_called_on
     assert column(numbers, name="patient_id").kind == "identifier"
 
 
+def test_a_gap_hides_no_identifier_and_one_that_repeats_is_pointed_out():
+    numbers = np.random.default_rng(0).permutation(N).astype(float)
+    numbers[3] = np.nan
+    assert column(numbers, name="patient_id").kind == "identifier"
+    assert column([None, *(f"P-{i:06d}" for i in range(N))]).kind == "identifier"
+    for visits in (np.arange(N) // 2, [f"M{i // 2}" for i in range(N)]):
+        found = column(visits, name="mrn")
+        assert found.kind in ("integer", "category")
+        assert "--type mrn=identifier" in found.reason
+        assert "identifier" not in column(visits, name="dose").reason
+        assert column(visits, "identifier", name="mrn").kind == "identifier"
+
+
 # -- dates ---------------------------------------------------------------------------------------------------------
 
 

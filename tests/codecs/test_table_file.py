@@ -160,3 +160,22 @@ def test_lines_are_as_long_as_the_first_though_quotes_hold_delimiters(tmp_path):
     assert len(frame_of(tmp_path, 'a,b\n"1,2\n3",x\n4,y\n')) == 2
     with pytest.raises(DataError, match=r"line 4: has 3 fields"):
         read(saved(tmp_path, 'a,b\n"1,2\n3",x\n4,y,z\n'))
+
+
+def test_whole_numbers_that_no_float_can_tell_apart_are_text(tmp_path):
+    codes = [2**60 + i for i in range(6)]
+    source = read(saved(tmp_path, "code,n\n" + "".join(f"{code},{i}\n" for i, code in enumerate(codes))))
+    assert source.records.values["code"].tolist() == list(map(str, codes))
+    assert "'code' holds whole numbers of over 15 digits; they are read as text" in source.notes[0]
+
+
+def test_gaps_do_not_give_whole_numbers_a_point(tmp_path):
+    frame = pd.DataFrame({"n": [84.0, np.nan], "x": [0.5, np.nan], "w": [1.0, 2.0], "none": [np.nan] * 2})
+    write(frame, tmp_path / "a.csv")
+    assert (tmp_path / "a.csv").read_text() == "n,x,w,none\n84,0.5,1.0,\n,,2.0,\n"
+
+
+def test_a_column_of_several_time_zones_is_refused_by_name():
+    times = [pd.Timestamp("2024-01-01", tz=zone) for zone in ("UTC", "Asia/Tokyo")]
+    with pytest.raises(DataError, match="'seen' mixes dates of several time zones"):
+        from_frame(pd.DataFrame({"seen": pd.Series(times, dtype=object), "n": [1, 2]}))

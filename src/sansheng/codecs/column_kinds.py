@@ -49,7 +49,8 @@ FEW_ROWS = 50
 RUNNING = 1.5
 """Unique whole numbers in order are counted rows if they reach no further than this many times their number."""
 NAMED_LIKE_IDENTIFIER = re.compile(
-    r"(^|[_\W])(id|idx|index|key|uuid|guid|number|nr|row|rownum|unnamed(_\d+)?)$|[a-z](Id|ID)$|^unnamed: \d+$",
+    r"(^|[_\W])(id|idx|index|key|uuid|guid|mrn|ssn|nhs|number|nr|row|rownum|unnamed(_\d+)?)$"
+    r"|[a-z](Id|ID)$|^unnamed: \d+$",
     re.IGNORECASE,
 )
 TRUTHS = ({"yes", "no"}, {"true", "false"}, {"y", "n"}, {"t", "f"}, {"on", "off"}, {"ja", "nein"}, {"oui", "non"})
@@ -121,8 +122,16 @@ def fit_column(series: pd.Series, asked: str | None = None) -> Column:
         return found
     of_levels = seen.dtype.storage in ("boolean", "text") or seen.dtype.categories is not None
     if of_levels or _few(len(seen.uniques), seen.present):
-        return _as_levels(seen)
-    return _as_numbers(seen, series)
+        return _named_warily(_as_levels(seen), seen)
+    return _named_warily(_as_numbers(seen, series), seen)
+
+
+def _named_warily(column: Column, seen: _Seen) -> Column:
+    """The column; where its name is an identifier's it says that its values come back, and how that is avoided."""
+    if len(seen.uniques) < FEW_NUMBERS or not NAMED_LIKE_IDENTIFIER.search(seen.name) or column.kind == "number":
+        return column
+    said = f"named like an identifier, and its values come back: --type {seen.name}=identifier issues others"
+    return Column(column.name, column.kind, f"{column.reason}; {said}", column.dtype, column.coder)
 
 
 def fit_condition(series: pd.Series, asked: str | None = None) -> Column:
@@ -184,17 +193,17 @@ def _as_identifier(seen: _Seen) -> Column | None:
     if seen.dtype.categories is not None:
         return None
     if seen.dtype.storage == "text":
-        if seen.rows <= FEW_ROWS or distinct <= UNIQUE_SHARE * seen.rows:
+        if seen.present <= FEW_ROWS or distinct <= UNIQUE_SHARE * seen.present:
             return None
         coder = text_identifier(seen.uniques.tolist())
         if coder is None and np.mean([" " in text for text in seen.uniques]) > WORDY_SHARE:
             return None
-        share = f"{100 * distinct / seen.rows:.0f} % of its texts are unique"
+        share = f"{100 * distinct / seen.present:.0f} % of its texts are unique"
         coder = coder or named_identifier(seen.name, seen.uniques.tolist())
         return seen.column("identifier", f"{share}; {_issued(coder)}", coder)
-    if not seen.whole or distinct < seen.rows or distinct < 3:
+    if not seen.whole or distinct < seen.present or distinct < 3:
         return None
-    counted = _running(seen)
+    counted = not seen.missing and _running(seen)
     if not counted and not NAMED_LIKE_IDENTIFIER.search(seen.name):
         return None
     coder = number_identifier(seen.uniques)

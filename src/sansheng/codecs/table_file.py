@@ -24,6 +24,8 @@ from sansheng.errors import DataError
 READABLE = (".csv", ".tsv", ".parquet")
 WRITABLE = (".csv", ".parquet")
 MOST_BYTES = 8 * 2**30
+EXACT = 2**53
+"""Whole numbers beyond this cannot all be told apart as floating-point numbers."""
 
 
 def read(path: Path) -> Source:
@@ -53,7 +55,10 @@ def from_frame(frame: pd.DataFrame, *, where: str = "the table") -> Source:
     frame = frame.reset_index(drop=True).set_axis(names, axis=1)
     for name in names:
         if kinds.is_object_dtype(frame[name].dtype) and kinds.infer_dtype(frame[name], skipna=True) == "datetime":
-            frame[name] = pd.to_datetime(frame[name])
+            frame[name] = _moments(series_of(frame, name), where)
+        if kinds.is_integer_dtype(frame[name].dtype) and _beyond(series_of(frame, name)):
+            frame[name] = series_of(frame, name).astype("string").astype(object)
+            notes += (f"column {name!r} holds whole numbers of over 15 digits; they are read as text",)
         if kinds.is_float_dtype(frame[name].dtype):
             _check_column(series_of(frame, name), where)
     return Source(Records(frame), notes=notes)
@@ -99,10 +104,18 @@ def write(frame: pd.DataFrame, path: Path) -> list[Path]:
         raise ValueError(f"cannot write a table as {suffix or 'a folder'!r}; use one of {', '.join(WRITABLE)}")
     path.parent.mkdir(parents=True, exist_ok=True)
     if suffix == ".csv":
-        frame.to_csv(path, index=False)
+        frame.assign(**{name: _whole(series_of(frame, name)) for name in frame.columns}).to_csv(path, index=False)
     else:
         frame.to_parquet(path, index=False)
     return [path]
+
+
+def _whole(series: pd.Series) -> pd.Series:
+    """Whole numbers that gaps have made floats as whole numbers: 84, not 84.0."""
+    if not kinds.is_float_dtype(series.dtype) or not series.isna().any():
+        return series
+    known = series.dropna()
+    return series.astype("Int64") if len(known) and (known % 1 == 0).all() and (known.abs() < EXACT).all() else series
 
 
 def series_of(frame: pd.DataFrame, name: str) -> pd.Series:
@@ -124,6 +137,20 @@ def unique_names(names: Sequence[str]) -> tuple[list[str], tuple[str, ...]]:
         taken.add(fresh)
         unique.append(fresh)
     return unique, tuple(notes)
+
+
+def _moments(series: pd.Series, where: str) -> pd.Series:
+    try:
+        return pd.to_datetime(series)
+    except ValueError:
+        raise DataError(
+            f"{where}: column {series.name!r} mixes dates of several time zones; bring them to one"
+        ) from None
+
+
+def _beyond(series: pd.Series) -> bool:
+    known = series.dropna()
+    return bool(len(known)) and max(abs(int(known.min())), abs(int(known.max()))) > EXACT
 
 
 def _check_column(series: pd.Series, where: str) -> None:
