@@ -63,6 +63,23 @@ def test_what_was_changed_is_said(tmp_path):
     assert notes_of(tmp_path, "a,b\n1,x\n2,y\n") == ""
 
 
+@pytest.mark.parametrize(
+    ("text", "numbers"),
+    [
+        ("a\tb\n1,5\tx\n2,25\ty\n", [1.5, 2.25]),
+        ("a|b\n'1,5'|x\n'2,5'|y\n", [1.5, 2.5]),
+        ("a;b\n1.5;2,5 mg\n2.5;3,5 mg\n", [1.5, 2.5]),
+        ("a;b\n1,125;x\n2,250;y\n", [1.125, 2.25]),
+    ],
+)
+def test_the_decimal_sign_is_what_most_numbers_have(tmp_path, text, numbers):
+    assert frame_of(tmp_path, text, "t.tsv" if "\t" in text else "t.csv")["a"].tolist() == numbers
+
+
+def test_three_digits_behind_commas_between_tabs_may_be_thousands(tmp_path):
+    assert frame_of(tmp_path, "a\tb\n1,125\tx\n2,250\ty\n", "t.tsv")["a"].tolist() == ["1,125", "2,250"]
+
+
 def test_gaps_and_numbers_with_a_decimal_comma(tmp_path):
     assert frame_of(tmp_path, "a;b\n1,5;x\n2,25;y\n")["a"].tolist() == [1.5, 2.25]
     frame = frame_of(tmp_path, "a,b\n1,NA\n ?,x\n3, \nnull,y\n")

@@ -26,7 +26,6 @@ MISSING = ("", "NA", "N/A", "n/a", "NaN", "nan", "NULL", "null", "<NA>", "?")
 SNIFFED_LINES = 50
 SNIFFED = 200_000
 """Characters looked at to find delimiter, quotes and decimal sign."""
-DECIMAL_COMMA = re.compile(r"-?\d+,\d+")
 
 
 @dataclass(frozen=True)
@@ -137,8 +136,19 @@ def sniff_delimiter(text: str, quote: str = '"') -> str:
 
 
 def sniff_decimal(text: str, form: Form) -> str:
-    """The decimal sign: a comma where fields are divided by semicolons and numbers have one."""
-    return "," if form.delimiter == ";" and DECIMAL_COMMA.search(text[:SNIFFED]) else "."
+    """The decimal sign: a comma where fields are divided by something else and more numbers have one than have a point.
+
+    Three digits behind every comma may be thousands: then it is one only where semicolons leave commas free for that.
+    """
+    if form.delimiter == ",":
+        return "."
+    border, quote = re.escape(form.delimiter), re.escape(form.quote)
+    found = re.findall(
+        rf"(?:^|[{border}])[ {quote}]*-?\d+([,.])(\d+)[ {quote}]*(?=$|[{border}\r])", text[:SNIFFED], re.M
+    )
+    commas = [decimals for sign, decimals in found if sign == ","]
+    thousands = form.delimiter != ";" and all(len(decimals) == 3 for decimals in commas)
+    return "," if len(commas) > len(found) / 2 and not thousands else "."
 
 
 def _check_lines(path: Path, text: str, form: Form) -> list[str]:
