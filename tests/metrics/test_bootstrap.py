@@ -109,9 +109,19 @@ def test_seeds_that_differ_are_pooled_by_students_t() -> None:
     assert pool([(v, v, v) for v in values]) == pytest.approx((values.mean(), *known))
 
 
-def test_seeds_that_agree_keep_the_noise_within_each() -> None:
-    """Four equal values, each ± 1: the mean is known to ± 1/2."""
-    assert pool([(3.0, 2.0, 4.0)] * 4) == pytest.approx((3.0, 2.5, 3.5), rel=1e-4)
+def test_seeds_that_agree_share_the_noise_within_each() -> None:
+    """Four equal values, each ± 1: had their noise been their own, they would differ."""
+    assert pool([(3.0, 2.0, 4.0)] * 4) == pytest.approx((3.0, 2.0, 4.0), rel=1e-4)
+
+
+@pytest.mark.parametrize("shared", [0.3, 0.5, 0.9])
+def test_noise_that_seeds_share_is_not_averaged_away(shared: float) -> None:
+    draw, hits = rng(), []
+    for _ in range(500):
+        noise = np.sqrt(shared) * draw.standard_normal() + np.sqrt(1 - shared) * draw.standard_normal(5)
+        pooled = pool([tuple(normal_interval(v, 1.0)) for v in noise])
+        hits.append(pooled.low <= 0 <= pooled.high)
+    assert 0.92 < np.mean(hits) < 0.985
 
 
 @pytest.mark.parametrize(("between", "within"), [(1.0, 0.0), (1.0, 1.0), (0.0, 1.0)])

@@ -105,10 +105,11 @@ def share_interval(share: float, n: int, standard_error: float = 0.0, level: flo
 def pool(values_by_seed: Sequence[tuple[float, float, float]], level: float = 0.95) -> Interval:
     """One interval for the mean over seeds, from the (value, low, high) of each.
 
-    With S seeds, between-seed variance b² (of the values) and mean within-seed variance w² (from the intervals'
-    widths), the mean has standard error √(max(b², w²) / S): b² already holds the noise within each seed, and may only
-    by chance be smaller than it. The interval is Student's t with (S − 1)·max(1, (w²/b²)²) degrees of freedom
-    (Satterthwaite 1946, w² taken as known). One seed keeps its own interval. Raises ValueError if there are none.
+    All seeds meet the same real rows, whose noise does not average out. With S seeds, between-seed variance
+    b² (of the values) and mean within-seed variance w² (from the intervals' widths), w² − b², where that is above 0, is
+    taken for what they share, and the mean has the variance b²/S + max(0, w² − b²): that of a mean of equally
+    correlated values. The interval is Student's t with (S − 1)·max(1, (w²/b²)²) degrees of freedom (Satterthwaite 1946,
+    w² taken as known). One seed keeps its own interval. Raises ValueError if there are none.
     """
     if not values_by_seed:
         raise ValueError("there are no seeds to pool")
@@ -120,7 +121,7 @@ def pool(values_by_seed: Sequence[tuple[float, float, float]], level: float = 0.
     within = float(np.square((rows[:, 2] - rows[:, 1]) / (2 * z)).mean())
     ratio = within / between if between > 1e-12 * within else 1e12
     freedom = (len(rows) - 1) * max(1.0, min(ratio, 1e3) ** 2)
-    reach = float(stats.t.ppf((1 + level) / 2, freedom) * np.sqrt(max(between, within) / len(rows)))
+    reach = float(stats.t.ppf((1 + level) / 2, freedom) * np.sqrt(between / len(rows) + max(0.0, within - between)))
     return Interval(mean, mean - reach, mean + reach)
 
 
