@@ -132,6 +132,15 @@ def test_any_digits_are_a_level_that_was_seen():
     assert set(found.decode(noise, np.random.default_rng(0))) <= set(words)
 
 
+def test_days_that_may_be_months_are_pointed_out():
+    def reason(days: range) -> str:
+        return column([f"0{1 + i % 9}/{days[i % len(days)]:02d}/2020" for i in range(N)], name="seen").reason
+
+    assert "days may be months: --type seen=date:%d/%m/%Y then" in reason(range(1, 13))
+    assert "months" not in reason(range(1, 14))
+    assert "months" not in column([f"2020-0{1 + i % 9}-{1 + i % 12:02d}" for i in range(N)]).reason
+
+
 # -- identifiers ---------------------------------------------------------------------------------------------------
 
 

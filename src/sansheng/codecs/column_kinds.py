@@ -53,6 +53,7 @@ NAMED_LIKE_IDENTIFIER = re.compile(
     r"|[a-z](Id|ID)$|^unnamed: \d+$",
     re.IGNORECASE,
 )
+MONTH_OR_DAY = re.compile(r"%-?[md]\W+%-?[md]")
 TRUTHS = ({"yes", "no"}, {"true", "false"}, {"y", "n"}, {"t", "f"}, {"on", "off"}, {"ja", "nein"}, {"oui", "non"})
 
 
@@ -251,7 +252,8 @@ def _as_levels(seen: _Seen) -> Column:
     number = f"{distinct:,} distinct values ({_listed(seen)})" if distinct > 1 else f"nothing but {_listed(seen)}"
     coder = _digits_if_many(Levels(tuple(seen.uniques.tolist()), int(seen.counts.argmax()), seen.missing))
     if seen.dtype.storage == "date":
-        return seen.column("date", f"{number}, {_spelling(seen.dtype)}taken as levels{seen.gap}", coder)
+        reason = f"{number}, {_spelling(seen.dtype)}taken as levels{seen.gap}{_other_way_round(seen)}"
+        return seen.column("date", reason, coder)
     if seen.dtype.storage == "boolean":
         return seen.column("boolean", f"true or false{seen.gap}", coder)
     if seen.uniques.tolist() == [0, 1]:
@@ -306,6 +308,7 @@ def _as_numbers(seen: _Seen, series: pd.Series) -> Column:
     reason += f"{', ' + _spelling(seen.dtype).removesuffix(', ') if kind == 'date' else precision}{seen.gap}"
     if len(inflated):
         reason += f"; set apart, because frequent: {', '.join(written(inflated, seen.dtype))}"
+    reason += _other_way_round(seen) if kind == "date" else ""
     return seen.column(kind, reason, coder)
 
 
@@ -323,6 +326,17 @@ def _spelling(dtype: DType) -> str:
         zone = dtype.name.partition(",")[2].strip(" ]")
         return f"in {zone} time, " if zone else ""
     return f"written {dates.spelled(dtype.date_format)}, "
+
+
+def _other_way_round(seen: _Seen) -> str:
+    """That days may be months, as the end of a reason, where they come first and no text tells which is which."""
+    date_format = seen.dtype.date_format or ""
+    if not MONTH_OR_DAY.match(date_format):
+        return ""
+    days = pd.Series(pd.to_datetime(seen.uniques * seen.dtype.unit, unit="s")).dt.day
+    if (days > 12).any():
+        return ""
+    return f"; no day is above 12, so days may be months: --type {seen.name}=date:{dates.swapped(date_format)} then"
 
 
 def _inflated(seen: _Seen) -> np.ndarray:
