@@ -10,6 +10,7 @@ import torch
 
 from sansheng.codecs import dates
 from sansheng.codecs.base import Records, Source
+from sansheng.codecs.coders import Digits
 from sansheng.codecs.column_kinds import fit_column
 from sansheng.codecs.columns import Column
 from sansheng.codecs.identifiers import Identifier, named_identifier, text_identifier
@@ -265,3 +266,12 @@ def test_a_kind_never_seen_is_refused_by_name(seen, given, message):
 def test_a_column_of_text_that_is_all_missing_may_be_held_as_numbers():
     found = column(["a", "b", None] * 20)
     assert torch.tensor(found.encode(pd.Series([np.nan, np.nan], name="x"), None)).argmax(1).tolist() == [2, 2]
+
+
+@pytest.mark.parametrize("levels", [110, 2600])
+def test_no_level_is_what_all_digits_that_mean_nothing_become(levels):
+    coder = column([f"level {i:04d}" for i in range(levels) for _ in range(6)]).coder
+    assert isinstance(coder, Digits)
+    stands_for = np.bincount(coder.of_numbers())
+    assert (len(stands_for), stands_for.min()) == (levels, 1)
+    assert stands_for.max() <= 2

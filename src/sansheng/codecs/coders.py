@@ -155,7 +155,7 @@ class Digits:
     """Many levels as the two or three digits of a number, a Category slot each, so that K of them take 2 √K channels.
 
     The number of a level grows with its rarity, so that the first digit says how usual it is; "other" and missing
-    come first. A number that stands for nothing is taken for the last that does.
+    come first. Numbers beyond the last level stand for the last ones again, one each, so that none gets all of them.
     """
 
     named: Levels
@@ -203,8 +203,8 @@ class Digits:
 
     def of_numbers(self) -> np.ndarray:
         """The place in the slot of `named` that each number stands for, ``(base ** count,)``."""
-        last = len(self.named.slot_values) - 1
-        return (np.arange(self.base**self.count).clip(max=last) - self._shift) % (last + 1)
+        last, numbers = len(self.named.slot_values) - 1, np.arange(self.base**self.count)
+        return (np.where(numbers > last, 2 * last + 1 - numbers, numbers) - self._shift) % (last + 1)
 
     def encode(self, values: np.ndarray, generator: np.random.Generator | None) -> np.ndarray:
         numbers = (self.named.codes(values) + self._shift) % len(self.named.slot_values)
