@@ -50,6 +50,14 @@ def test_what_is_filled_obeys_equations_and_what_was_observed_stays(run: Run) ->
     np.testing.assert_allclose(made["sub"][filled], (made.x + made.y)[filled], atol=0.051)
 
 
+def test_observed_cells_that_break_a_rule_are_what_gaps_are_computed_from(run: Run) -> None:
+    wrong = bills(20, 3)
+    wrong["sub"], wrong["total"] = 100.0, np.nan
+    made = impute(run, wrong).filled()
+    assert (made["sub"] == 100).all()
+    np.testing.assert_allclose(made["total"], 100 + made.fee, atol=0.051)
+
+
 def test_texts_that_are_no_numbers_are_gaps_where_training_said_so(run: Run, tmp_path: Path) -> None:
     frame = bills(12, 2)
     frame.assign(y=frame.y.astype(str).mask(frame.index == 3, "-")).to_csv(tmp_path / "new.csv", index=False)

@@ -25,7 +25,7 @@ from sansheng.errors import DataError
 from sansheng.filling import Drawing
 from sansheng.loop import derive_seed
 from sansheng.model import Sampling, known_cells
-from sansheng.rules import Rule, read_rules, repaired
+from sansheng.rules import Rule, read_rules
 from sansheng.run import Run
 from sansheng.series_gaps import fill_gaps
 from sansheng.where import allow
@@ -125,12 +125,12 @@ def _draw(
 
 
 def _as_ruled(rules: Sequence[Rule], frame: pd.DataFrame, gaps: pd.DataFrame, drawn: pd.DataFrame) -> pd.DataFrame:
-    """Drawn rows whose filled cells obey the equations among the rules, beside what was observed."""
-    names, rows = list(gaps.columns), np.arange(len(frame))
-    for _ in rules:
+    """Drawn rows whose filled cells obey the equations among the rules, given what was observed."""
+    formulas, rows = [rule.repair for rule in rules if rule.repair is not None], np.arange(len(frame))
+    for repair in formulas * len(formulas):  # they may build on one another, in any order
         filled = _merge(frame, gaps, rows, drawn)
-        told = repaired(rules, frame.assign(**{name: filled[name] for name in names}))
-        drawn = drawn.assign(**{name: series_of(told, name) for name in names})
+        told = repair(frame.assign(**{str(name): filled[name] for name in filled}))
+        drawn = drawn.assign(**{name: series_of(told, name) for name in gaps.columns})
     return drawn
 
 

@@ -143,9 +143,8 @@ def sniff_decimal(text: str, form: Form) -> str:
     if form.delimiter == ",":
         return "."
     border, quote = re.escape(form.delimiter), re.escape(form.quote)
-    found = re.findall(
-        rf"(?:^|[{border}])[ {quote}]*-?\d+([,.])(\d+)[ {quote}]*(?=$|[{border}\r])", text[:SNIFFED], re.M
-    )
+    number = rf"(?:^|[{border}])[ {quote}]*[-+]?\d+([,.])(\d+)(?:[eE][-+]?\d+)?[ {quote}]*(?=$|[{border}\r])"
+    found = re.findall(number, text[:SNIFFED], re.MULTILINE)
     commas = [decimals for sign, decimals in found if sign == ","]
     thousands = form.delimiter != ";" and all(len(decimals) == 3 for decimals in commas)
     return "," if len(commas) > len(found) / 2 and not thousands else "."
