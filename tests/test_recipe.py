@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from sansheng.budget import Budget
+from sansheng.denoiser import Drawn
 from sansheng.model import Batch
 from sansheng.networks.mlp import Bounded, PlainMLP
 from sansheng.presets import (
@@ -201,7 +202,7 @@ def test_the_survey_models_are_as_the_survey_describes_them() -> None:
     assert activations(gan.critic) == ["LeakyReLU(negative_slope=0.2)"] * 2  # pyright: ignore
     assert list(gan.turns()) == ["critic", "generator"]
     assert linears(diffusion.denoiser.network) == [(65, 512), (512, 256), (256, 64)]  # pyright: ignore
-    assert (diffusion.sampler, diffusion.steps, diffusion.levels) == ("ancestral", 200, 200)
+    assert (diffusion.default, diffusion.levels) == (Drawn("ancestral", 200), 200)
 
 
 def test_survey_pictures_stay_within_the_bounds_of_the_data() -> None:

@@ -8,6 +8,7 @@ constraint: everything happens in the coordinates u = (x − μ) · g, measured 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
@@ -212,6 +213,15 @@ def _confined(
     return guidance.confined(denoise, denoiser.path, within.numbers, coordinates.spread, log_chance, average=average)
 
 
+@dataclass(frozen=True)
+class Drawn:
+    """How diffusion and flow draw unless told; guidance as in `Sampling`."""
+
+    sampler: str
+    steps: int
+    guidance: float = 1.0
+
+
 def sample_within(
     denoiser: Denoiser | NoisePredictor,
     n: int,
@@ -233,7 +243,8 @@ def sample_within(
         variance = (coordinates.spread / coordinates.gain) ** 2
         worth = settings.within.log_chance(mean, variance.expand_as(mean))
         condition = conditions[choose(worth, n, generator)]
-    return sample_denoiser(denoiser, n, condition, settings, (FILLING, CONFINED_STEPS), generator), condition
+    default = Drawn(FILLING, CONFINED_STEPS)
+    return sample_denoiser(denoiser, n, condition, settings, default, generator), condition
 
 
 def sample_denoiser(
@@ -241,17 +252,17 @@ def sample_denoiser(
     n: int,
     condition: Tensor | None,
     settings: Sampling,
-    default: tuple[str, int],
+    default: Drawn,
     generator: torch.Generator,
 ) -> Tensor:
-    """What diffusion and flow do to draw; default: (sampler, steps). Raises ValueError for settings there are not."""
+    """What diffusion and flow do to draw. Raises ValueError for settings there are not."""
     check_sampler(settings)
-    sampler, steps = choice(settings, default)
+    how = choice(settings, default)
     weak = getattr(settings.weak, "denoiser", None)
     if settings.weak is not None and (weak is None or type(weak.path) is not type(denoiser.path)):
         raise ValueError("a weak model to be guided by is of the same family and path")
-    times = sampling_times(denoiser.path, sampler, steps)
-    how = {"sampler": sampler, "times": times, "scale": settings.guidance, "generator": generator}
+    times = sampling_times(denoiser.path, how.sampler, how.steps)
+    options = {"sampler": how.sampler, "times": times, "scale": how.guidance, "generator": generator}
     return draw(
         denoiser,
         n,
@@ -260,23 +271,24 @@ def sample_denoiser(
         known=settings.known,
         within=settings.within,
         watch=settings.watch,
-        **how,
+        **options,
     )
 
 
-def choice(settings: Sampling, default: tuple[str, int]) -> tuple[str, int]:
-    """(sampler, steps): what was asked for, else what fills gaps well where there are gaps, else the default."""
+def choice(settings: Sampling, default: Drawn) -> Drawn:
+    """As asked for, else what fills gaps well where there are gaps, else the default."""
     if settings.known is not None:
-        return settings.sampler or FILLING, settings.steps or FILLING_STEPS
-    return settings.sampler or default[0], settings.steps or default[1]
+        default = Drawn(FILLING, FILLING_STEPS)
+    scale = default.guidance if settings.guidance is None else settings.guidance
+    return Drawn(settings.sampler or default.sampler, settings.steps or default.steps, scale)
 
 
-def count_evaluations(settings: Sampling, default: tuple[str, int], conditional: bool) -> int:
+def count_evaluations(settings: Sampling, default: Drawn, conditional: bool) -> int:
     """Network evaluations a sample costs."""
-    sampler, steps = choice(settings, default)
-    guided = 2 if settings.guidance != 1 and (conditional or settings.weak is not None) else 1
-    rounds = ROUNDS if settings.known is not None and sampler == FILLING else 1
-    return guided * rounds * evaluations(sampler, steps)
+    how = choice(settings, default)
+    guided = 2 if how.guidance != 1 and (conditional or settings.weak is not None) else 1
+    rounds = ROUNDS if settings.known is not None and how.sampler == FILLING else 1
+    return guided * rounds * evaluations(how.sampler, how.steps)
 
 
 def _guided(

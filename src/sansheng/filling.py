@@ -27,7 +27,7 @@ class Drawing:
     seed: int = 0
     steps: int | None = None
     sampler: str | None = None
-    guidance: float = 1.0
+    guidance: float | None = None
 
 
 ONCE = Drawing()

@@ -91,7 +91,7 @@ class Sampling:
 
     steps: int | None = None
     sampler: str | None = None
-    guidance: float = 1.0
+    guidance: float | None = None
     """Guidance scale w in D_0 + w (D − D_0); 1 is the model as trained. D_0 is the model without its condition, or
     `weak`."""
     weak: GenerativeModel | None = None
@@ -214,7 +214,7 @@ def refuse_steps(settings: Sampling, family: str) -> None:
     for name in ("steps", "sampler"):
         if getattr(settings, name) is not None:
             raise ValueError(f"a {family} draws in one evaluation: --{name} is for diffusion and flow")
-    if settings.guidance != 1 or settings.weak is not None:
+    if settings.guidance not in (None, 1) or settings.weak is not None:
         raise ValueError(f"--guidance is for diffusion and flow, not for a {family}")
     if settings.known is not None:
         raise ValueError(f"a {family} cannot fill gaps: that is for diffusion and flow")

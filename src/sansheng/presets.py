@@ -109,6 +109,7 @@ def _denoising(g: Geometry) -> dict[str, Any]:
     """What diffusion and flow have in common. Symbols are decided by many small steps rather than a few good ones."""
     return {
         "drop": 0.1,
+        **({"guidance": 2.0} if g == "grid" else {}),
         "steps": {"word": 64, "line": 64, "grid": 16}.get(g, 18),
         "sampler": {"word": "ancestral", "line": "ancestral", "grid": "dpmpp_2m"}.get(g, "heun"),
         "learning_rate": {"word": 3e-3, "line": 3e-3, "grid": 2e-3}.get(g, 1e-3),

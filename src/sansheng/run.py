@@ -63,7 +63,7 @@ class Run:
 
     def sample(
         self, n: int = 16, *, seed: int = 0, where: Where | None = None, steps: int | None = None,
-        sampler: str | None = None, guidance: float = 1.0, weak: Run | None = None, reject: bool = False,
+        sampler: str | None = None, guidance: float | None = None, weak: Run | None = None, reject: bool = False,
         observe: Observer = ignore,
     ) -> Any:  # fmt: skip
         """Draw `n` examples: a list of PIL images or strings, a DataFrame, an array. Arguments as in `draw`."""
@@ -78,7 +78,7 @@ class Run:
         where: Where | None = None,
         steps: int | None = None,
         sampler: str | None = None,
-        guidance: float = 1.0,
+        guidance: float | None = None,
         weak: Run | None = None,
         reject: bool = False,
         observe: Observer = ignore,
@@ -88,9 +88,10 @@ class Run:
         where: values of what the model is conditioned on, such as ``{"label": 3}``; those not named are drawn from the
         training data that are so; of a table values of any column, or texts such as "age>=60" (see `where`). reject:
         get such rows by drawing until enough are, instead of steering, and tell `observe` the share. steps, sampler,
-        guidance: for diffusion and flow (`samplers.SAMPLERS`); a guidance scale of 1 is the model as trained. weak: a
-        smaller or less trained run of the same data and family that guidance leads away from (Karras 2024), in place of
-        the model without its condition. The same seed draws the same examples on the same machine.
+        guidance: for diffusion and flow (`samplers.SAMPLERS`), the recipe's unless told; a guidance scale of 1 is the
+        model as trained. weak: a smaller or less trained run of the same data and family that guidance leads away from
+        (Karras 2024), in place of the model without its condition. The same seed draws the same examples on the same
+        machine.
         """
         if n < 1:
             raise ValueError(f"draw at least one example, not {n}")
@@ -103,7 +104,7 @@ class Run:
 
     def _draw(
         self, n: int, seed: int = 0, *, where: Where | None = None, steps: int | None = None,
-        sampler: str | None = None, guidance: float = 1.0, weak: Run | None = None, reject: bool = False,
+        sampler: str | None = None, guidance: float | None = None, weak: Run | None = None, reject: bool = False,
         observe: Observer = ignore,
     ) -> Records:  # fmt: skip
         """As `draw`, whatever the rules."""

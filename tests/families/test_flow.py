@@ -110,6 +110,14 @@ def test_evaluations_are_what_a_sample_costs(sampler, guidance):
     assert len(model.denoiser.network.asked) == model.evaluations(settings)
 
 
+def test_guidance_unless_told_is_the_model_s_own():
+    model = silent(condition_space=Space((Category(2),)), guidance=2.0)
+    asked = [Sampling(steps=6, sampler="euler", guidance=w) for w in (None, 1.0, 2.0)]
+    assert [model.evaluations(settings) for settings in asked] == [12, 6, 12]
+    of_two, untold = (model.sample(2, condition=torch.eye(2), settings=asked[i], generator=gen()) for i in (2, 0))
+    assert torch.equal(of_two, untold)
+
+
 def test_guidance_without_a_condition_costs_nothing():
     model = silent()
     settings = Sampling(steps=6, sampler="euler", guidance=2.0)

@@ -141,7 +141,9 @@ def sample(
         ),
     ] = None,
     reject: Annotated[bool, flag("Get what --where asks by drawing until enough is; the rate is shown.")] = False,
-    guidance: Annotated[float, option("Above 1, samples fit their condition better and vary less.")] = 1.0,
+    guidance: Annotated[
+        float | None, option("Above 1, samples fit their condition better and vary less; 1 is the model as trained.")
+    ] = None,
     weak: Annotated[str | None, option("A smaller or less trained run for guidance to lead away from.")] = None,
     length: Annotated[int | None, option("Of series: steps in time, where more or fewer than a window has.")] = None,
     device: Device = "auto",

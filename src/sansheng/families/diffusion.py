@@ -7,6 +7,7 @@ from torch import Tensor
 
 from sansheng.denoiser import (
     Denoiser,
+    Drawn,
     NoisePredictor,
     count_evaluations,
     sample_denoiser,
@@ -22,7 +23,7 @@ class Diffusion(GenerativeModel):
     """Draw ln(σ/α) ~ N(noise_mean, noise_std²), make x_t, and learn to see through it.
 
     levels: train on that many evenly spaced times instead (Ho 2020). `drop` is the share of examples whose condition is
-    hidden in training, which makes guidance possible. `steps` and `sampler` are the defaults of `sample`.
+    hidden in training, which makes guidance possible. `steps`, `sampler` and `guidance` are the defaults of `sample`.
     """
 
     quick_sampler = "dpmpp_2m"
@@ -40,6 +41,7 @@ class Diffusion(GenerativeModel):
         drop: float = 0.1,
         steps: int = 18,
         sampler: str = "heun",
+        guidance: float = 1.0,
         learning_rate: float = 1e-3,
         weight_decay: float = 0.01,
         constant: bool = False,
@@ -48,7 +50,7 @@ class Diffusion(GenerativeModel):
         self.space, self.condition_space = space, condition_space
         self.denoiser = denoiser
         self.noise_mean, self.noise_std, self.levels, self.drop = noise_mean, noise_std, levels, drop
-        self.steps, self.sampler = steps, sampler
+        self.default = Drawn(sampler, steps, guidance)
         self.learning_rate, self.weight_decay, self.constant = learning_rate, weight_decay, constant
 
     def measure(self, x: Tensor) -> None:
@@ -97,8 +99,7 @@ class Diffusion(GenerativeModel):
         settings: Sampling = DEFAULT_SAMPLING,
         generator: torch.Generator,
     ) -> Tensor:
-        default = (self.sampler, self.steps)
-        return sample_denoiser(self.denoiser, n, condition, settings, default, generator)
+        return sample_denoiser(self.denoiser, n, condition, settings, self.default, generator)
 
     @torch.no_grad()
     def sample_within(
@@ -108,4 +109,4 @@ class Diffusion(GenerativeModel):
         return sample_within(self.denoiser, n, conditions, settings, generator)
 
     def evaluations(self, settings: Sampling = DEFAULT_SAMPLING) -> int:
-        return count_evaluations(settings, (self.sampler, self.steps), self.condition_space is not None)
+        return count_evaluations(settings, self.default, self.condition_space is not None)

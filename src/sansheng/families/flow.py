@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from sansheng.denoiser import Denoiser, count_evaluations, sample_denoiser, sample_within, stratified_normal
+from sansheng.denoiser import Denoiser, Drawn, count_evaluations, sample_denoiser, sample_within, stratified_normal
 from sansheng.likelihood import can_measure, measure_bound, measure_likelihood
 from sansheng.model import DEFAULT_SAMPLING, Batch, GenerativeModel, Sampling, Turn, given
 from sansheng.space import Space
@@ -18,8 +18,8 @@ from sansheng.space import Space
 class Flow(GenerativeModel):
     """Draw t with logit(t) ~ N(time_mean, time_std²) (Esser 2024, eq. 19) and learn the way from x_t to x.
 
-    denoiser: on the straight path. `drop` is the share of examples whose condition is hidden in training. `steps` and
-    `sampler` are the defaults of `sample`.
+    denoiser: on the straight path. `drop` is the share of examples whose condition is hidden in training. `steps`,
+    `sampler` and `guidance` are the defaults of `sample`.
     """
 
     quick_sampler = "dpmpp_2m"
@@ -36,6 +36,7 @@ class Flow(GenerativeModel):
         drop: float = 0.1,
         steps: int = 18,
         sampler: str = "heun",
+        guidance: float = 1.0,
         learning_rate: float = 1e-3,
         weight_decay: float = 0.01,
     ) -> None:
@@ -43,7 +44,7 @@ class Flow(GenerativeModel):
         self.space, self.condition_space = space, condition_space
         self.denoiser = denoiser
         self.time_mean, self.time_std, self.drop = time_mean, time_std, drop
-        self.steps, self.sampler = steps, sampler
+        self.default = Drawn(sampler, steps, guidance)
         self.learning_rate, self.weight_decay = learning_rate, weight_decay
 
     def measure(self, x: Tensor) -> None:
@@ -85,8 +86,7 @@ class Flow(GenerativeModel):
         settings: Sampling = DEFAULT_SAMPLING,
         generator: torch.Generator,
     ) -> Tensor:
-        default = (self.sampler, self.steps)
-        return sample_denoiser(self.denoiser, n, condition, settings, default, generator)
+        return sample_denoiser(self.denoiser, n, condition, settings, self.default, generator)
 
     @torch.no_grad()
     def sample_within(
@@ -96,4 +96,4 @@ class Flow(GenerativeModel):
         return sample_within(self.denoiser, n, conditions, settings, generator)
 
     def evaluations(self, settings: Sampling = DEFAULT_SAMPLING) -> int:
-        return count_evaluations(settings, (self.sampler, self.steps), self.condition_space is not None)
+        return count_evaluations(settings, self.default, self.condition_space is not None)

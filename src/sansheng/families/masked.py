@@ -111,7 +111,8 @@ class MaskedDiffusion(GenerativeModel):
         if settings.known is not None:
             x, ranks, shown = self._tell(settings.known, ranks)
         known, dropped = given(condition), None
-        if condition is not None and settings.guidance != 1:
+        scale = _scale(settings)
+        if condition is not None and scale != 1:
             dropped = given(condition, torch.zeros(len(condition), dtype=torch.bool, device=device))
         for step in range(steps):
             first, last = (self.space.size * i // steps for i in (step, step + 1))
@@ -119,7 +120,7 @@ class MaskedDiffusion(GenerativeModel):
             logits = self._logits(x, mask, known)
             if dropped is not None:
                 without = self._logits(x, mask, dropped)
-                logits = without + settings.guidance * (logits - without)
+                logits = without + scale * (logits - without)
             drawn = self.space.sample(logits / self.temperature, generator=generator)
             x = torch.where(self._channels(mask & (ranks < last)), drawn, x)
         return x
@@ -132,7 +133,7 @@ class MaskedDiffusion(GenerativeModel):
         return known.x * known.mask, (ranks - self.space.size * shown).argsort(1).argsort(1), shown
 
     def evaluations(self, settings: Sampling = DEFAULT_SAMPLING) -> int:
-        guided = 2 if settings.guidance != 1 and self.condition_space is not None else 1
+        guided = 2 if _scale(settings) != 1 and self.condition_space is not None else 1
         return guided * self._steps(settings)
 
     def _steps(self, settings: Sampling) -> int:
@@ -141,3 +142,7 @@ class MaskedDiffusion(GenerativeModel):
         if settings.steps is not None and settings.steps < 1:
             raise ValueError(f"a sampler takes at least 1 step, not {settings.steps}")
         return min(settings.steps or self.steps, self.space.size)
+
+
+def _scale(settings: Sampling) -> float:
+    return 1.0 if settings.guidance is None else settings.guidance
