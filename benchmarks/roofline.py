@@ -22,7 +22,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from sansheng.budget import Budget, Clock
 from sansheng.loop import State, train
 from sansheng.model import Batch
-from sansheng.presets import BATCH, default_parameters, geometry, settings_for
+from sansheng.presets import default_batch, default_parameters, settings_for
 from sansheng.recipe import assemble, count_parameters, solve_width
 from sansheng.space import Real, Space
 
@@ -44,7 +44,7 @@ def main() -> None:
     torch.set_num_threads(args.threads)
     space = Space((Real(args.channels, -1.0, 1.0),), (args.side, args.side))
     goal = args.parameters or default_parameters(space)
-    batch = args.batch or BATCH[geometry(space)]
+    batch = args.batch or default_batch(args.family, space)
     settings = settings_for(args.family, "default", space)
     width = solve_width(args.family, "default", settings, space, None, goal)
     torch.manual_seed(0)

@@ -1,14 +1,17 @@
 """Windows of series: the published judges, a stronger one, and what is known of good series, for every family.
 
     python benchmarks/series.py stock_goog.csv --budget 15m --threads 1 --cpu
+    python benchmarks/series.py stock_goog.csv --budget 15m --threads 1 --cpu --shuffled --real
     python benchmarks/series.py etth1.csv --budget 20m --threads 1 --cpu --forecast 24 --last 24
     python benchmarks/series.py ecg5000_train.csv --budget 10m --threads 1 --cpu --condition label
 
 Windows of 24 unless told, in [0, 1] by their channels. The published protocol (Yoon 2019) knows no held-out windows:
-samples are compared with those trained on, as many of each, and so are held-out windows, which differ from them by
-what has changed in time. Judges are trained three times, from seeds 0, 1 and 2; their mean is given. With `--forecast`
-models that can are asked for the steps after held-out pasts, beside a repetition of the last `--last` steps: mean
-absolute error of the median of 20 draws, and the continuous ranked probability score, both in [0, 1] units.
+samples are compared with those trained on, as many of each, and so are held-out windows, which differ from them by what
+has changed in time. It draws windows of all times; with ``--shuffled`` so does this, and held-out windows then overlap
+those trained on: of stock prices, predictions learnt from real windows err by 0.037 on these and by 0.044 on the first
+four fifths alone, whatever the model. Judges are trained three times, from seeds 0, 1 and 2; their mean is given. With
+`--forecast` models that can are asked for the steps after held-out pasts, beside a repetition of the last `--last`
+steps: mean absolute error of the median of 20 draws, and the continuous ranked probability score, both in [0, 1] units.
 With `--condition` a classifier trained on real windows says whether samples are what was asked for. A line of JSON is
 added to ``--out`` for every row.
 """
@@ -85,6 +88,7 @@ def main() -> None:
     parser.add_argument("--budget", default="15m")
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--condition", default="")
+    parser.add_argument("--shuffled", action="store_true", help="split windows at random, not by time")
     parser.add_argument("--forecast", type=int, default=0, metavar="STEPS")
     parser.add_argument("--last", type=int, default=24, help="steps that are repeated for reference")
     parser.add_argument("--judges", type=int, default=JUDGES)
@@ -100,6 +104,8 @@ def main() -> None:
     if args.cpu:
         count_cpu_seconds()
     data = open_data(args.data, kind="series", condition=tuple(n for n in args.condition.split(",") if n))
+    if args.shuffled:
+        data = open_data(np.concatenate([data.train_records.values, data.test_records.values]), kind="series")
     train = data.train_records.values
     classifier = None
     if data.condition:
@@ -108,7 +114,7 @@ def main() -> None:
 
     def tell(name: str, found: dict[str, Any]) -> None:
         row = {"data": args.data.stem, "row": name, "budget": args.budget, "threads": args.threads, "cpu": args.cpu}
-        row |= {"set": args.set, "parameters": args.parameters} | found
+        row |= {"shuffled": args.shuffled, "set": args.set, "parameters": args.parameters} | found
         with args.out.open("a") as file:
             file.write(json.dumps(row) + "\n")
         print(json.dumps(row), flush=True)

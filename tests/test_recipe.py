@@ -30,19 +30,23 @@ SPACES = {
     "line": Space((Category(60),), (64,)),
 }
 DATA = DataReference(name="d", source="d", kind="array", digest="0", split_seed=0)
+FEW = Budget(steps=5)
 
 
-def recipe(family: str, space: Space, *, preset: str = "default", parameters: int | None = None, **overrides) -> Recipe:
+def recipe(
+    family: str, space: Space, *, preset: str = "default", parameters: int | None = None, budget: Budget = FEW,
+    device: str = "cpu", **overrides,
+) -> Recipe:  # fmt: skip
     return resolve(
         DATA,
         space,
         None,
         family=family,
         preset=preset,
-        budget=Budget(steps=5),
+        budget=budget,
         parameters=parameters,
         seed=0,
-        device="cpu",
+        device=device,
         precision="fp32",
         overrides=overrides,
         rows=1000,
@@ -145,6 +149,16 @@ def test_default_settings_are_settings_one_could_give(family: str) -> None:
 @pytest.mark.parametrize(("side", "expected"), [(8, 150_000), (16, 150_000), (32, 600_000), (64, 1_200_000)])
 def test_larger_pictures_get_more_parameters_up_to_a_point(side: int, expected: int) -> None:
     assert default_parameters(Space((Real(1),), (side, side))) == expected
+
+
+def test_little_time_of_a_cpu_is_for_smaller_models_of_large_pictures_alone() -> None:
+    seconds = (60.0, 100.0, 400.0, 600.0, 3600.0)
+    large = [default_parameters(SPACES["grid"], s) / default_parameters(SPACES["grid"]) for s in seconds]
+    assert large == pytest.approx([0.4, (1 / 6) ** 0.5, (2 / 3) ** 0.5, 1.0, 1.0], abs=1e-3)
+    assert all(default_parameters(SPACES[name], 1.0) == default_parameters(SPACES[name]) for name in ("rows", "line"))
+    minute = Budget(seconds=60.0)
+    slow, fast = (recipe("vae", SPACES["grid"], budget=minute, device=device) for device in ("cpu", "cuda"))
+    assert slow.parameters < fast.parameters == default_parameters(SPACES["grid"])
 
 
 def test_small_and_packed_critics_are_built(family: str) -> None:

@@ -28,7 +28,7 @@ from sansheng.logistic import LogisticMixture
 from sansheng.model import GenerativeModel
 from sansheng.networks.mlp import Bounded, PlainMLP, ResidualMLP
 from sansheng.paths import PATHS, VP, Rectified
-from sansheng.presets import BATCH, RUN_OPTIONS, default_parameters, geometry, parse_overrides, settings_for
+from sansheng.presets import RUN_OPTIONS, default_batch, default_parameters, geometry, parse_overrides, settings_for
 from sansheng.space import LIKELIHOODS, Real, Space
 
 SURVEY_WIDTHS = (512, 256)
@@ -109,13 +109,13 @@ def resolve(
     """
     settings = settings_for(family, preset, space)
     chosen = parse_overrides(family, overrides, preset)
-    run = RUN_OPTIONS | {"batch": BATCH[geometry(space)], "width": 0}
+    run = RUN_OPTIONS | {"batch": default_batch(family, space), "width": 0}
     run |= {key: chosen.pop(key) for key in list(chosen) if key in RUN_OPTIONS}
     settings |= chosen
     if settings.get("path") != MASKED and "temperature" not in chosen:
         settings.pop("temperature", None)  # the preset's is that of the masked path
     _check(run, parameters, seed)
-    goal = parameters or default_parameters(space)
+    goal = parameters or default_parameters(space, budget.seconds if device == "cpu" else None)
     width = run["width"] or solve_width(family, preset, settings, space, condition_space, goal)
     return Recipe(
         sansheng=version("sansheng"),
