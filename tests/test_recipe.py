@@ -151,13 +151,14 @@ def test_larger_pictures_get_more_parameters_up_to_a_point(side: int, expected: 
     assert default_parameters(Space((Real(1),), (side, side))) == expected
 
 
-def test_little_time_of_a_cpu_is_for_smaller_models_of_large_pictures_alone() -> None:
+def test_little_time_of_a_cpu_is_for_smaller_gans_of_large_pictures_alone() -> None:
     seconds = (60.0, 100.0, 400.0, 600.0, 3600.0)
-    large = [default_parameters(SPACES["grid"], s) / default_parameters(SPACES["grid"]) for s in seconds]
+    large = [default_parameters(SPACES["grid"], "gan", s) / default_parameters(SPACES["grid"]) for s in seconds]
     assert large == pytest.approx([0.4, (1 / 6) ** 0.5, (2 / 3) ** 0.5, 1.0, 1.0], abs=1e-3)
-    assert all(default_parameters(SPACES[name], 1.0) == default_parameters(SPACES[name]) for name in ("rows", "line"))
+    assert default_parameters(SPACES["grid"], "flow", 1.0) == default_parameters(SPACES["grid"])
+    assert all(default_parameters(SPACES[n], "gan", 1.0) == default_parameters(SPACES[n]) for n in ("rows", "line"))
     minute = Budget(seconds=60.0)
-    slow, fast = (recipe("vae", SPACES["grid"], budget=minute, device=device) for device in ("cpu", "cuda"))
+    slow, fast = (recipe("gan", SPACES["grid"], budget=minute, device=device) for device in ("cpu", "cuda"))
     assert slow.parameters < fast.parameters == default_parameters(SPACES["grid"])
 
 

@@ -46,8 +46,9 @@ PARAMETERS: dict[Geometry, int] = {
 SMALL, LARGE = 256, 2048
 """Positions of a grid up to which that many parameters do, and from which more positions ask for no more."""
 PATIENT, LEAST = 600.0, 0.4
-"""Seconds of a CPU that are worth all parameters of a large grid, and the least share of them. After 3 minutes of emoji
-of 32 x 32 a GAN of 200,000 parameters is at a Fréchet distance of 10, one of 550,000 at 18."""
+"""Seconds of a CPU that are worth all parameters of a GAN of a large grid, and the least share of them. After 3 minutes
+of emoji of 32 x 32 one of 200,000 parameters is at a Fréchet distance of 10, one of 550,000 at 18; flows of as many are
+at 17 and 12."""
 BATCH: dict[Geometry, int] = {
     "points": 256,
     "rows": 256,
@@ -185,17 +186,17 @@ def default_batch(family: str, space: Space) -> int:
     return FEWER.get((family, kind), BATCH[kind])
 
 
-def default_parameters(space: Space, seconds: float | None = None) -> int:
+def default_parameters(space: Space, family: str = "", seconds: float | None = None) -> int:
     """Parameters unless a person says otherwise: of a grid, in proportion to its positions between two sizes.
 
-    seconds: how long a CPU trains, where that is what ends training. Of a large grid, fewer seconds than `PATIENT` are
-    for fewer parameters, which take more steps in them.
+    seconds: how long a CPU trains, where that is what ends training. A GAN of a large grid that has less than `PATIENT`
+    is smaller, and takes more steps in them; the other families are better off large.
     """
     kind = geometry(space)
     base = PARAMETERS[kind]
     if kind not in ("tile", "grid"):
         return base
-    if kind == "grid" and seconds is not None:
+    if (family, kind) == ("gan", "grid") and seconds is not None:
         base = round(base * min(1.0, max(LEAST, math.sqrt(seconds / PATIENT))))
     return base * min(LARGE, max(SMALL, math.prod(space.positions))) // SMALL
 

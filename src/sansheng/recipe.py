@@ -115,7 +115,7 @@ def resolve(
     if settings.get("path") != MASKED and "temperature" not in chosen:
         settings.pop("temperature", None)  # the preset's is that of the masked path
     _check(run, parameters, seed)
-    goal = parameters or default_parameters(space, budget.seconds if device == "cpu" else None)
+    goal = parameters or default_parameters(space, family, budget.seconds if device == "cpu" else None)
     width = run["width"] or solve_width(family, preset, settings, space, condition_space, goal)
     return Recipe(
         sansheng=version("sansheng"),
