@@ -11,7 +11,7 @@ import pytest
 import torch
 from scipy.stats import norm
 
-from sansheng.paths import EDM, PATHS, Rectified
+from sansheng.paths import EDM, PATHS, Rectified, sampling_times
 from sansheng.samplers import SAMPLERS, ancestral, churned, dpmpp_2m, euler, evaluations, heun, resampled
 
 ALL_PATHS = pytest.mark.parametrize("path", [kind() for kind in PATHS.values()], ids=list(PATHS))
@@ -227,21 +227,41 @@ def test_euler_on_the_straight_path_follows_the_velocity():
     torch.testing.assert_close(end, x + (s - t) * velocity)
 
 
-def test_heun_on_the_edm_path_is_the_algorithm_of_karras():
+def trapezoid(denoise, x, sigmas):
     """Karras 2022, alg. 1: d = (x − D)/σ, averaged over both ends of a step."""
     path = EDM()
-    times = path.times(6).double()
-    denoise = mixture_denoiser(path)
-    x = expected = start_of(path, times[0])
-    sigmas = path.sigma(times)
-    for i in range(6):
-        d = (expected - denoise(expected, times[i])) / sigmas[i]
-        following = expected + (sigmas[i + 1] - sigmas[i]) * d
-        if sigmas[i + 1] > 0:
-            d2 = (following - denoise(following, times[i + 1])) / sigmas[i + 1]
-            following = expected + (sigmas[i + 1] - sigmas[i]) * (d + d2) / 2
-        expected = following
-    torch.testing.assert_close(heun(denoise, path, x, times, gen()), expected)
+    for sigma, to in zip(sigmas[:-1], sigmas[1:], strict=True):
+        d = (x - denoise(x, sigma / path.sigma_max)) / sigma
+        following = x + (to - sigma) * d
+        if to > 0:
+            d2 = (following - denoise(following, to / path.sigma_max)) / to
+            following = x + (to - sigma) * (d + d2) / 2
+        x = following
+    return x
+
+
+def test_heun_does_the_same_on_every_path():
+    """From the same noise σ/α to the same, x/α goes the same way."""
+    ratios = torch.tensor([30.0, 4.0, 0.9, 0.2], dtype=torch.float64)
+    paths = [EDM(), Rectified(), PATHS["cosine"](), PATHS["vp"]()]
+    ends = []
+    for path in paths:
+        times = path.time(ratios.log())
+        start = path.alpha(times[0]) * start_of(EDM(), ratios[0] / EDM().sigma_max)
+        ends.append(heun(mixture_denoiser(path), path, start, times, gen()) / path.alpha(times[-1]))
+    for end in ends[1:]:
+        torch.testing.assert_close(end, ends[0], rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("steps", [6, 10, 18])
+def test_heun_errs_less_than_where_noise_itself_is_stepped(steps):
+    path = EDM()
+    times = path.times(steps).double()
+    start = start_of(path, times[0])
+    truth = exact_end(path, times, start)
+    ours = heun(mixture_denoiser(path), path, start, sampling_times(path, "heun", steps).double(), gen())
+    theirs = trapezoid(mixture_denoiser(path), start, path.sigma(times))
+    assert (ours - truth).abs().mean() < (theirs - truth).abs().mean() / 3
 
 
 @pytest.mark.parametrize("name", SAMPLERS)

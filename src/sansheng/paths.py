@@ -136,11 +136,20 @@ PATHS: dict[str, type[Path]] = {"rectified": Rectified, "cosine": Cosine, "vp": 
 
 
 def sampling_times(path: Path, sampler: str, steps: int) -> Tensor:
-    """``(steps + 1,)`` times from 1 to 0 for a sampler: the path's own, but for one that looks back over its steps.
+    """``(steps + 1,)`` times from 1 to 0 for a sampler: the path's own, but for two.
 
-    DPM-Solver++(2M) is a method in ln(α/σ), and even times leave it few steps where that changes most. It takes times
-    at which s^(1/ρ) is even, s = σ/α from `MOST_NOISE` to `LEAST_NOISE`; those of EDM are, with its own ends and ρ.
+    Those of Heun are even on the straight path, in σ/(α + σ). DPM-Solver++(2M) is a method in ln(α/σ), and even times
+    leave it few steps where that changes most. It takes times at which s^(1/ρ) is even, s = σ/α from `MOST_NOISE` to
+    `LEAST_NOISE`; those of EDM are, with its own ends and ρ.
     """
+    if sampler == "heun":
+        one = torch.ones((), dtype=torch.float64)
+        share = (
+            torch.linspace(1, 0, steps + 1, dtype=torch.float64) * path.sigma(one) / (path.alpha(one) + path.sigma(one))
+        )
+        times = path.time((share / (1 - share)).log()).float()
+        times[0], times[-1] = 1.0, 0.0
+        return times
     if sampler != "dpmpp_2m" or isinstance(path, EDM):
         return path.times(steps)
     ratio = torch.linspace(MOST_NOISE ** (1 / RHO), LEAST_NOISE ** (1 / RHO), steps, dtype=torch.float64) ** RHO

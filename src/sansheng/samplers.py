@@ -43,7 +43,12 @@ def euler(denoise: Denoise, path: Path, x: Tensor, times: Tensor, generator: tor
 
 
 def heun(denoise: Denoise, path: Path, x: Tensor, times: Tensor, generator: torch.Generator) -> Tensor:
-    """Second order, two evaluations a step but the last: the trapezoid rule (Karras 2022, alg. 1, for any path)."""
+    """Second order, two evaluations a step but the last: the trapezoid rule (Karras 2022, alg. 1) on the straight path.
+
+    Along x / (α + σ) data and noise change at an even pace on every path, and a step's noise at both ends weighs alike.
+    Along x itself where α = 1, steps from much noise must be far smaller: the error of 10 of them on mixtures of
+    normals is 4 to 40 times as large.
+    """
     for t, s in _pairs(times):
         mean = denoise(x, t)
         noise = _noise(path, x, mean, t)
@@ -52,8 +57,9 @@ def heun(denoise: Denoise, path: Path, x: Tensor, times: Tensor, generator: torc
             return predicted
         mean_s = denoise(predicted, s)
         noise_s = _noise(path, predicted, mean_s, s)
-        d_alpha, d_sigma = path.alpha(s) - path.alpha(t), path.sigma(s) - path.sigma(t)
-        x = x + d_alpha * (mean + mean_s) / 2 + d_sigma * (noise + noise_s) / 2
+        size_t, size_s = path.alpha(t) + path.sigma(t), path.alpha(s) + path.sigma(s)
+        less_noise = path.sigma(s) / size_s - path.sigma(t) / size_t
+        x = size_s * (x / size_t + less_noise * (noise + noise_s - mean - mean_s) / 2)
     return x
 
 
