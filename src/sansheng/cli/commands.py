@@ -229,7 +229,8 @@ def compare(
 ) -> None:  # fmt: skip
     """Train several kinds of model under the same conditions, score them, and write a report.
 
-    Every model gets the same split, time, number of parameters and seeds; rows of real data stand beside them. For
+    Every model gets the same split, time and seeds, and as many parameters (a GAN of large pictures fewer, where a CPU
+    has less than ten minutes for it, unless --parameters says how many); rows of real data stand beside them. For
     example:
 
         sansheng compare digits --budget 30s --seeds 1 --out runs/digits
