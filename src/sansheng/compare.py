@@ -1,7 +1,7 @@
 """Several models of one data set under the same conditions: one table with intervals, one page, one folder.
 
-The one constraint: every model gets the same split, budget and seeds, its size by one rule, and every row, real data included,
-is scored on equally many examples against the same training split.
+The one constraint: every model gets the same split, budget and seeds, its size by one rule, and every row, real data
+included, is scored on equally many examples against the same training split.
 """
 
 from __future__ import annotations
