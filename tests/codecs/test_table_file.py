@@ -166,6 +166,15 @@ def test_encodings_are_found(tmp_path, encoding):
     assert frame_of(tmp_path, f"a,b\n1,{word}\n2,y\n".encode(encoding))["b"].tolist() == [word, "y"]
 
 
+@pytest.mark.parametrize("words", [("TRUE", "FALSE"), ("true", "false")])
+def test_yes_and_no_come_as_they_are_written(tmp_path, words):
+    yes, no = words
+    frame = frame_of(tmp_path, f"a,b,c,d\n1,{yes},True,true\n2,{no},False,x\n3,,True,y\n4,{yes},,z\n")
+    assert frame["b"].dropna().tolist() == [yes, no, yes]
+    assert frame["c"].dropna().tolist() == [True, False, True]
+    assert frame["a"].tolist() == [1, 2, 3, 4]
+
+
 def test_codes_keep_their_leading_zeros(tmp_path):
     frame = frame_of(tmp_path, "zip,n,x\n01234,1,0.5\n99999,0,0.25\n,10,007.5\n")
     assert frame["zip"].tolist()[:2] == ["01234", "99999"]

@@ -52,6 +52,7 @@ def read_text(path: Path) -> tuple[pd.DataFrame, list[str], list[str]]:
     decimal = sniff_decimal(text, form)
     frame = _parse(text, form, decimal)
     frame = _keep_leading_zeros(frame, text, form, decimal)
+    frame = _keep_spelling(frame, text, form, decimal)
     if _spaced(text, form):
         frame = pd.DataFrame({place: _strip(frame[place]) for place in frame})
     return frame, names, [*notes, *_remarks(text, form, decimal, names)]
@@ -184,12 +185,14 @@ def _all_alike(text: str, form: Form) -> bool:
 # -- values ----------------------------------------------------------------------------------------------------
 
 
-def _parse(text: str, form: Form, decimal: str, dtype: type | None = None) -> pd.DataFrame:
-    """The values under columns called 0, 1, ..."""
+def _parse(
+    text: str, form: Form, decimal: str, dtype: type | None = None, *, only: Sequence[Any] | None = None
+) -> pd.DataFrame:
+    """The values, of all columns or those in these places, under columns called 0, 1, ..."""
     frame = pd.read_csv(
         io.StringIO(text), sep=form.delimiter, decimal=decimal, header=0, index_col=False, skipinitialspace=True,
         keep_default_na=False, na_values=list(MISSING), low_memory=False, quotechar=form.quote,
-        escapechar=form.escape, doublequote=form.escape is None, dtype=dtype,
+        escapechar=form.escape, doublequote=form.escape is None, dtype=dtype, usecols=only,
     )  # fmt: skip
     return frame.set_axis(range(frame.shape[1]), axis=1)
 
@@ -207,6 +210,16 @@ def _keep_leading_zeros(frame: pd.DataFrame, text: str, form: Form, decimal: str
         if types.is_numeric_dtype(frame[place].dtype) and written[place].str.fullmatch(r"0\d+").fillna(False).any()
     ]
     return pd.DataFrame({place: (written if place in codes else frame)[place] for place in frame})
+
+
+def _keep_spelling(frame: pd.DataFrame, text: str, form: Form, decimal: str) -> pd.DataFrame:
+    """TRUE and FALSE, or true and false, which would come back as True and False, as the texts they are."""
+    held = [place for place in frame if types.infer_dtype(frame[place], skipna=True) == "boolean"]
+    if not held or re.search("TRUE|FALSE|true|false", text) is None:
+        return frame
+    written = _parse(text, form, decimal, str, only=held).set_axis(held, axis=1)
+    other = [place for place in held if not written[place].dropna().isin(["True", "False"]).all()]
+    return pd.DataFrame({place: (written if place in other else frame)[place] for place in frame})
 
 
 def _spaced(text: str, form: Form) -> bool:
