@@ -5,6 +5,7 @@ fused AdamW step for each turn, and a moving average of the weights. Blocks of s
 process, so that a noisy machine slows both alike; the figure is the ratio of the medians.
 
     python benchmarks/loop.py [--data digits grid wine] [--blocks 30] [--steps 10]
+    python benchmarks/loop.py --data prices.csv --as series
 """
 
 from __future__ import annotations
@@ -102,6 +103,7 @@ def measure(data: Data, family: str, blocks: int, n: int) -> dict[str, float | s
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", nargs="+", default=["digits", "grid", "wine"])
+    parser.add_argument("--as", dest="kind", help="what the data are, such as series")
     parser.add_argument("--families", nargs="+", default=list(FAMILIES))
     parser.add_argument("--blocks", type=int, default=30)
     parser.add_argument("--steps", type=int, default=10)
@@ -109,7 +111,7 @@ def main() -> None:
     asked = parser.parse_args()
     torch.set_num_threads(asked.threads)
     for name in asked.data:
-        data = open_data(name)
+        data = open_data(name, kind=asked.kind)
         for family in asked.families:
             print(json.dumps(measure(data, family, asked.blocks, asked.steps)), flush=True)
 

@@ -67,11 +67,11 @@ class Quantile:
         """
         at = np.searchsorted(self.values, numbers).clip(max=len(self.values) - 1)
         seen = self.values[at] == numbers
-        share = 0.5 if generator is None else generator.uniform(MARGIN, 1 - MARGIN, len(numbers))
-        z = ndtri(self.low[at] + (self.high[at] - self.low[at]) * share)
+        share = None if generator is None else generator.uniform(MARGIN, 1 - MARGIN, len(numbers))
+        z = self._middle[at] if share is None else ndtri(self.low[at] + (self.high[at] - self.low[at]) * share)
         if not seen.all():
             new = np.flatnonzero(~seen)
-            z[new] = self._between(numbers[new], 0.5 if generator is None else share[new])  # pyright: ignore
+            z[new] = self._between(numbers[new], 0.5 if share is None else share[new])
         z = z.clip(-self.edge, self.edge)
         return z.astype(np.float32).astype(np.float64)
 
@@ -109,6 +109,11 @@ class Quantile:
         """``(2K,)``: the z at which each value begins and ends, as float32 holds them."""
         z = ndtri(np.stack([self.low, self.high], axis=1).ravel())
         return z.clip(-self.edge, self.edge).astype(np.float32).astype(np.float64)
+
+    @cached_property
+    def _middle(self) -> np.ndarray:
+        """``(K,)``: the z in the middle of each value's interval."""
+        return ndtri((self.low + self.high) / 2)
 
     @cached_property
     def _scale(self) -> float:

@@ -186,13 +186,15 @@ def _all_alike(text: str, form: Form) -> bool:
 
 
 def _parse(
-    text: str, form: Form, decimal: str, dtype: type | None = None, *, only: Sequence[Any] | None = None
+    text: str, form: Form, decimal: str, dtype: type | None = None, *, only: Sequence[int] | None = None
 ) -> pd.DataFrame:
     """The values, of all columns or those in these places, under columns called 0, 1, ..."""
+    places: Any = only  # which are as good as names
     frame = pd.read_csv(
         io.StringIO(text), sep=form.delimiter, decimal=decimal, header=0, index_col=False, skipinitialspace=True,
         keep_default_na=False, na_values=list(MISSING), low_memory=False, quotechar=form.quote,
-        escapechar=form.escape, doublequote=form.escape is None, dtype=dtype, usecols=only,
+        escapechar=form.escape, doublequote=form.escape is None, dtype=dtype,
+        usecols=places,
     )  # fmt: skip
     return frame.set_axis(range(frame.shape[1]), axis=1)
 
@@ -214,11 +216,11 @@ def _keep_leading_zeros(frame: pd.DataFrame, text: str, form: Form, decimal: str
 
 def _keep_spelling(frame: pd.DataFrame, text: str, form: Form, decimal: str) -> pd.DataFrame:
     """TRUE and FALSE, or true and false, which would come back as True and False, as the texts they are."""
-    held = [place for place in frame if types.infer_dtype(frame[place], skipna=True) == "boolean"]
+    held = [place for place in range(frame.shape[1]) if types.infer_dtype(frame[place], skipna=True) == "boolean"]
     if not held or re.search("TRUE|FALSE|true|false", text) is None:
         return frame
     written = _parse(text, form, decimal, str, only=held).set_axis(held, axis=1)
-    other = [place for place in held if not written[place].dropna().isin(["True", "False"]).all()]
+    other = [place for place in held if not set(written[place].dropna()) <= {"True", "False"}]
     return pd.DataFrame({place: (written if place in other else frame)[place] for place in frame})
 
 

@@ -27,8 +27,6 @@ __all__ = ["OPTIONS", "REPLACEMENT", "TextCodec", "from_frame", "from_lines", "r
 MAX_LENGTH = 128
 """Symbols of a line, at most; windows are as long as a person says."""
 LENGTH_MULTIPLE = 4
-HELD_AT_ONCE = 2**26
-"""Bytes: larger data are kept as levels, and turned to one-hot vectors when they are asked for."""
 PREVIEW_LINES = 40
 PREVIEW_WINDOWS = 4
 BETWEEN = "%"
@@ -83,7 +81,8 @@ class TextCodec:
         return cls(tokens, length, conditions, description + summarise(records.labels), unit=unit)
 
     def encode(self, records: Records) -> Encoded:
-        """One-hot ``(N, V, L)``. What the vocabulary lacks is replaced or left out; what is too long is cut."""
+        """One-hot ``(N, V, L)``, made of levels when asked for. What the vocabulary lacks is replaced or left out; what
+        is too long is cut."""
         lines, end = _checked(records.values, self.unit), int(self.unit == "lines")
         levels = np.pad(self.tokens.levels(lines, self.length - end), ((0, 0), (0, end)), constant_values=END)
         small = torch.from_numpy(levels.astype(np.int16))
@@ -92,9 +91,7 @@ class TextCodec:
             some = small[torch.from_numpy(index)].long()
             return torch.zeros(len(some), *self.space.shape).scatter_(1, some[:, None], 1.0)
 
-        large = 4 * len(small) * self.space.size * self.space.channels > HELD_AT_ONCE
-        x = Deferred(len(small), one_hot) if large else one_hot(np.arange(len(small)))
-        return Encoded(x, self.conditions.encode(records.labels))
+        return Encoded(Deferred(len(small), one_hot), self.conditions.encode(records.labels))
 
     def characters(self, records: Records) -> np.ndarray:
         """``(N,)``: of each text as encoded, and one for the end of a line; windows have none of their own."""

@@ -36,7 +36,7 @@ class Tokens(Protocol):
         ...
 
     def levels(self, lines: Sequence[str], width: int) -> np.ndarray:
-        """``(N, width)`` int64, filled up with end marks; what goes beyond `width` is cut."""
+        """``(N, width)`` integers, filled up with end marks; what goes beyond `width` is cut."""
         ...
 
     def lines(self, levels: np.ndarray) -> list[str]:
@@ -85,6 +85,8 @@ class Characters:
     def __init__(self, alphabet: str, remarks: Sequence[tuple[str, str]] = ()) -> None:
         self.alphabet, self.size, self.remarks = alphabet, len(alphabet), list(remarks)
         self._codes = np.array([END, *map(ord, alphabet)], dtype=np.uint32)
+        self._levels = np.zeros(int(self._codes.max()) + 2, np.int16)  # of every character up to one beyond the last
+        self._levels[self._codes] = np.arange(len(self._codes))
 
     @classmethod
     def fit(cls, counts: Counter[str]) -> Characters:
@@ -115,8 +117,11 @@ class Characters:
     def _look_up(self, lines: Sequence[str], width: int) -> tuple[np.ndarray, np.ndarray]:
         """Levels ``(N, width)`` of the characters of lines, and which of them have none."""
         codes = np.array(lines, dtype=f"<U{width}").view(np.uint32).reshape(len(lines), width)
-        levels = np.searchsorted(self._codes, codes).clip(max=len(self._codes) - 1)
-        return levels, self._codes[levels] != codes
+        levels = self._levels.take(codes, mode="clip")
+        strange = levels == END
+        if strange.any():
+            strange &= codes != END
+        return levels, strange
 
     def lines(self, levels: np.ndarray) -> list[str]:
         over = np.logical_or.accumulate(levels == END, axis=1)
