@@ -92,7 +92,7 @@ DEFAULTS: dict[str, Callable[[Geometry], dict[str, Any]]] = {
         "augment": False,
         "gamma": {"points": 1.0, "strip": 0.012, "tile": 0.012, "grid": 0.012}.get(g, 0.025),
         "gamma_left": 3e-4 if g == "points" else 0.1,
-        "learning_rate": {"points": 3e-3, "grid": 2e-3}.get(g, 5e-4),
+        "learning_rate": {"points": 3e-3, "grid": 2e-3, "rows": 2e-3}.get(g, 5e-4),
         "betas": (0.0, 0.9 if g == "points" else 0.99),
     },
     "diffusion": lambda g: {
@@ -108,6 +108,8 @@ DEFAULTS: dict[str, Callable[[Geometry], dict[str, Any]]] = {
         **_denoising(g),
     },
 }
+"""Of a GAN on rows the learning rate is four times that of other data: after 90 CPU seconds of Adult trees tell its rows
+from real ones with an AUC of .76, at 5e-4 of .94."""
 SYMBOLS = ("word", "line")
 
 
