@@ -108,8 +108,8 @@ DEFAULTS: dict[str, Callable[[Geometry], dict[str, Any]]] = {
         **_denoising(g),
     },
 }
-"""GANs on rows learn at four times the rate of others: after 90 CPU seconds of Adult trees tell their rows from real ones
-with an AUC of .76, at 5e-4 of .94."""
+"""GANs on rows learn at four times the rate of others: after 90 CPU seconds of Adult trees tell their rows from real
+ones with an AUC of .76, at 5e-4 of .94."""
 SYMBOLS = ("word", "line")
 
 
