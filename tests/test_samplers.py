@@ -12,7 +12,17 @@ import torch
 from scipy.stats import norm
 
 from sansheng.paths import EDM, PATHS, Rectified, sampling_times
-from sansheng.samplers import SAMPLERS, ancestral, churned, dpmpp_2m, euler, evaluations, heun, resampled
+from sansheng.samplers import (
+    SAMPLERS,
+    ancestral,
+    churned,
+    dpmpp_2m,
+    dpmpp_2m_sde,
+    euler,
+    evaluations,
+    heun,
+    resampled,
+)
 
 ALL_PATHS = pytest.mark.parametrize("path", [kind() for kind in PATHS.values()], ids=list(PATHS))
 DETERMINISTIC = pytest.mark.parametrize("sampler", [euler, heun, dpmpp_2m])
@@ -202,7 +212,7 @@ def end_variance(sampler, path, steps, monkeypatch):
 
 
 @ALL_PATHS
-@pytest.mark.parametrize(("sampler", "wanted"), [(ancestral, 1), (churned, 2)])
+@pytest.mark.parametrize(("sampler", "wanted"), [(ancestral, 1), (churned, 2), (dpmpp_2m_sde, 2)])
 def test_the_law_of_stochastic_samplers_has_their_order(path, sampler, wanted, monkeypatch):
     """Weak order, by the variance of the ends, which needs no draws."""
     few, many = (end_variance(sampler, path, steps, monkeypatch) for steps in (128, 512))
@@ -287,7 +297,7 @@ def test_samplers_are_functions_of_their_arguments(name):
         return SAMPLERS[name](lambda x_t, t: 0.5 * x_t, path, x.clone(), path.times(5), gen(seed))
 
     assert torch.equal(run(1), run(1))
-    assert torch.equal(run(1), run(2)) == (SAMPLERS[name] not in (ancestral, churned))
+    assert torch.equal(run(1), run(2)) == (SAMPLERS[name] not in (ancestral, churned, dpmpp_2m_sde))
 
 
 def test_names_of_the_field_are_the_same_samplers():

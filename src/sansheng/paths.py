@@ -150,7 +150,7 @@ def sampling_times(path: Path, sampler: str, steps: int) -> Tensor:
         times = path.time((share / (1 - share)).log()).float()
         times[0], times[-1] = 1.0, 0.0
         return times
-    if sampler != "dpmpp_2m" or isinstance(path, EDM):
+    if sampler not in ("dpmpp_2m", "dpmpp_2m_sde") or isinstance(path, EDM):
         return path.times(steps)
     ratio = torch.linspace(MOST_NOISE ** (1 / RHO), LEAST_NOISE ** (1 / RHO), steps, dtype=torch.float64) ** RHO
     times = path.time(ratio.log()).float()

@@ -119,7 +119,7 @@ def _denoising(g: Geometry) -> dict[str, Any]:
         "drop": 0.1,
         **({"guidance": 2.0} if g == "grid" else {}),
         "steps": {"word": 64, "line": 64, "grid": 16, "rows": 10}.get(g, 18),
-        "sampler": {"word": "ancestral", "line": "ancestral", "grid": "dpmpp_2m"}.get(g, "heun"),
+        "sampler": {"word": "ancestral", "line": "ancestral", "grid": "dpmpp_2m_sde"}.get(g, "heun"),
         "learning_rate": {"word": 3e-3, "line": 3e-3, "grid": 2e-3}.get(g, 1e-3),
         "weight_decay": 0.1 if g in SYMBOLS else 0.01,
     }

@@ -68,12 +68,25 @@ def dpmpp_2m(denoise: Denoise, path: Path, x: Tensor, times: Tensor, generator: 
 
     x_s = (σ_s/σ_t) x_t + α_s (1 − e^{−h}) D̄ with D̄ = D + (h/2h₋)(D − D₋); the last step is of first order.
     """
+    return _looking_back(denoise, path, x, times, generator, renewed=False)
+
+
+def dpmpp_2m_sde(denoise: Denoise, path: Path, x: Tensor, times: Tensor, generator: torch.Generator) -> Tensor:
+    """One evaluation a step: SDE-DPM-Solver++(2M) (Lu 2022, section 6), which renews noise as `ancestral` does.
+
+    x_s = (σ_s/σ_t) e^{−h} x_t + α_s (1 − e^{−2h}) D̄ + σ_s √(1 − e^{−2h}) z, with D̄ as in `dpmpp_2m`. What a network
+    gets wrong early is drawn anew later, not carried to the end.
+    """
+    return _looking_back(denoise, path, x, times, generator, renewed=True)
+
+
+def _looking_back(
+    denoise: Denoise, path: Path, x: Tensor, times: Tensor, generator: torch.Generator, *, renewed: bool
+) -> Tensor:
     previous, previous_h = None, None
     for t, s in _pairs(times):
         mean = denoise(x, t)
-        if (
-            path.sigma(s) == 0 or path.alpha(t) < 1e-4
-        ):  # λ infinite at an end of the step: the first-order step is exact there
+        if path.sigma(s) == 0 or path.alpha(t) < 1e-4:  # λ is infinite at an end: the first-order step is exact there
             x = path.alpha(s) * mean + path.sigma(s) * _noise(path, x, mean, t)
             previous = None
             continue
@@ -82,7 +95,13 @@ def dpmpp_2m(denoise: Denoise, path: Path, x: Tensor, times: Tensor, generator: 
             extrapolated = mean
         else:
             extrapolated = mean + h / (2 * previous_h) * (mean - previous)
-        x = path.sigma(s) / path.sigma(t) * x - path.alpha(s) * torch.expm1(-h) * extrapolated
+        kept, most = path.sigma(s) / path.sigma(t), 2 * h if renewed else h
+        if renewed:
+            z = torch.randn(x.shape, generator=generator, device=x.device, dtype=x.dtype)
+            x = kept * torch.exp(-h) * x + path.sigma(s) * (-torch.expm1(-most)).sqrt() * z
+        else:
+            x = kept * x
+        x = x - path.alpha(s) * torch.expm1(-most) * extrapolated
         previous, previous_h = mean, h
     return x
 
@@ -151,6 +170,7 @@ SAMPLERS: dict[str, Sampler] = {
     "ddim": euler,
     "heun": heun,
     "dpmpp_2m": dpmpp_2m,
+    "dpmpp_2m_sde": dpmpp_2m_sde,
     "churned": churned,
     "ancestral": ancestral,
     "ddpm": ancestral,
