@@ -1,7 +1,7 @@
 """Convolutional networks over one or two axes of positions, of any length.
 
-Full resolution is what costs: a space-to-depth stem and a pixel-shuffle head keep all convolutions at 16 positions a
-side or fewer. Lengths that the strides do not divide are padded inside the network and cropped at its end.
+Full resolution is what costs: a space-to-depth stem and a pixel-shuffle head keep all but the last convolutions at 16
+positions a side or fewer. Lengths that the strides do not divide are padded inside the network and cropped at its end.
 """
 
 from __future__ import annotations
@@ -19,6 +19,10 @@ COARSE = 16
 LOWEST = 4
 FINE = 8
 """Channels at full resolution."""
+SMALL = 32
+"""Pictures up to this side are denoised in cells twice as large: many cheap steps see more than few dear ones."""
+BLENDED = 12
+"""Channels at full resolution from which noise is told, beside the noisy picture."""
 
 
 def space_to_depth(x: Tensor, factor: int) -> Tensor:
@@ -48,12 +52,12 @@ def depth_to_space(x: Tensor, factor: int) -> Tensor:
 class Grid:
     """How positions are divided: a stem factor, with the padding it needs, then halvings, rounded up."""
 
-    def __init__(self, positions: Sequence[int]) -> None:
+    def __init__(self, positions: Sequence[int], coarse: int = COARSE) -> None:
         self.positions = tuple(positions)
         self.axes = len(self.positions)
         longest = max(self.positions)
-        self.factor = 2 ** max(0, math.ceil(math.log2(longest / COARSE)))
-        self.halvings = max(0, math.ceil(math.log2(min(longest, COARSE) / LOWEST)))
+        self.factor = 2 ** max(0, math.ceil(math.log2(longest / coarse)))
+        self.halvings = max(0, math.ceil(math.log2(min(longest, coarse) / LOWEST)))
         self.padded = tuple(math.ceil(p / self.factor) * self.factor for p in self.positions)
         sizes = [tuple(p // self.factor for p in self.padded)]
         for _ in range(self.halvings):
@@ -98,6 +102,12 @@ def leaky(x: Tensor) -> Tensor:
     return F.leaky_relu(x, 0.2)
 
 
+def modulated(x: Tensor, amounts: Tensor) -> Tensor:
+    """Channels of x ``(B, C, *P)`` scaled by 1 + the first C of `amounts` ``(B, 2C)`` and shifted by the others."""
+    scale, shift = amounts[(...,) + (None,) * (x.ndim - 2)].chunk(2, dim=1)
+    return x * (1 + scale) + shift
+
+
 class Block(nn.Module):
     """A residual block of two convolutions, shifted and scaled by the context; begins as the identity.
 
@@ -118,8 +128,7 @@ class Block(nn.Module):
     def forward(self, x: Tensor, context: Tensor | None) -> Tensor:
         h = self.norm2(self.conv1(self.activation(self.norm1(x))))
         if self.modulation is not None and context is not None:
-            scale, shift = self.modulation(context)[(...,) + (None,) * (x.ndim - 2)].chunk(2, dim=1)
-            h = h * (1 + scale) + shift
+            h = modulated(h, self.modulation(context))
         return self.skip(x) + self.conv2(self.activation(h))
 
 
@@ -140,13 +149,18 @@ class Attention(nn.Module):
 
 
 class ConvDenoiser(nn.Module):
-    """A U-Net ``(B, C, *P)``, c_noise ``(B,)``, condition -> ``(B, C, *P)`` of `width` channels, doubled once."""
+    """A U-Net ``(B, C, *P)``, c_noise ``(B,)``, condition -> ``(B, C, *P)`` of `width` channels, doubled once.
+
+    What is within a cell is decided last, at full resolution, by two convolutions that see the noisy picture too: small
+    noise is told from its neighbours, which cells of channels learn slowly.
+    """
 
     def __init__(
         self, channels: int, positions: Sequence[int], *, width: int, depth: int = 1, condition: int = 0
     ) -> None:
         super().__init__()
-        self.grid = grid = Grid(positions)
+        picture = len(positions) == 2 and max(positions) <= SMALL
+        self.grid = grid = Grid(positions, COARSE // 2 if picture else COARSE)
         widths, context = level_widths(grid, width), 2 * width
         width = widths[0]
         self.context = Context(context, condition=condition, timed=True)
@@ -170,11 +184,19 @@ class ConvDenoiser(nn.Module):
             if level:
                 self.up.append(grid.conv(w, w, 3))
         self.norm = nn.GroupNorm(_groups(width), width)
-        self.head = zero(grid.conv(width, patch))
+        self.blend = None
+        if grid.factor == 1:
+            self.head = zero(grid.conv(width, channels))
+            return
+        self.head = grid.conv(width, BLENDED * grid.factor**grid.axes)
+        self.mix = grid.conv(BLENDED + channels, 2 * BLENDED)
+        self.modulation = zero(nn.Linear(context, 4 * BLENDED))
+        self.blend = zero(grid.conv(2 * BLENDED, channels))
 
     def forward(self, x: Tensor, t: Tensor | None = None, condition: Tensor | None = None) -> Tensor:
         context = self.context(t, condition, len(x))
-        h = self.stem(space_to_depth(self.grid.pad(x), self.grid.factor))
+        padded = self.grid.pad(x)
+        h = self.stem(space_to_depth(padded, self.grid.factor))
         skips = [h]
         for layer in self.down:
             h = layer(h, context) if isinstance(layer, Block) else layer(h)
@@ -185,7 +207,11 @@ class ConvDenoiser(nn.Module):
                 h = layer(torch.cat([h, skips.pop()], dim=1), context)
             else:
                 h = layer(F.interpolate(h, skips[-1].shape[2:]))
-        return self.grid.crop(depth_to_space(self.head(F.silu(self.norm(h))), self.grid.factor))
+        h = depth_to_space(self.head(F.silu(self.norm(h))), self.grid.factor)
+        if self.blend is not None:
+            h = self.mix(torch.cat([h, padded], dim=1))
+            h = self.blend(F.silu(modulated(h, self.modulation(context))))
+        return self.grid.crop(h)
 
 
 class ConvEncoder(nn.Module):
