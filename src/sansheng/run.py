@@ -323,7 +323,9 @@ def load(path: str | Path, *, device: str = "auto") -> Run:
     try:
         model.load_state_dict(tensors)
     except RuntimeError:
-        raise DataError(f"{folder}: model.safetensors does not fit recipe.json") from None
+        raise DataError(
+            f"{folder}: model.safetensors does not fit recipe.json: damaged, or written when networks were built otherwise"
+        ) from None
     return Run(folder, recipe, codec, model.to(devices.choose(device, "auto")[0]), conditions)
 
 
