@@ -324,7 +324,7 @@ def load(path: str | Path, *, device: str = "auto") -> Run:
         model.load_state_dict(tensors)
     except RuntimeError:
         raise DataError(
-            f"{folder}: model.safetensors does not fit recipe.json: damaged, or written when networks were built otherwise"
+            f"{folder}: model.safetensors does not fit recipe.json: damaged, or of networks built otherwise than now"
         ) from None
     return Run(folder, recipe, codec, model.to(devices.choose(device, "auto")[0]), conditions)
 
