@@ -81,7 +81,7 @@ def named_right(data: Data, records: Any, classifier: RandomKernels) -> float:
     return float((classifier.classes[classifier.predict(records.values)] == records.labels[label]).mean())
 
 
-def main() -> None:
+def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("data", type=Path)
     parser.add_argument("--families", default="vae,gan,diffusion,flow")
@@ -100,6 +100,13 @@ def main() -> None:
     parser.add_argument("--runs", type=Path, default=Path("runs/series"))
     parser.add_argument("--out", type=Path, default=Path("runs/series.jsonl"))
     args = parser.parse_args()
+    if args.shuffled and (args.condition or args.forecast):
+        parser.error("--shuffled windows have neither labels nor an order in time")
+    return args
+
+
+def main() -> None:
+    args = parse()
     torch.set_num_threads(args.threads)
     if args.cpu:
         count_cpu_seconds()

@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 
 _UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 FINAL_RATE = 0.01
+DEFAULT_SECONDS = 60.0
+"""How long training takes unless told [s]."""
 
 
 @dataclass(frozen=True)

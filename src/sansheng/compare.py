@@ -16,7 +16,7 @@ import numpy as np
 
 from sansheng import checkpoint, devices
 from sansheng import folder as files
-from sansheng.budget import Budget
+from sansheng.budget import DEFAULT_SECONDS, Budget
 from sansheng.closer import bias_notes, closer_look, table_chapters
 from sansheng.codecs.audio import AudioCodec
 from sansheng.codecs.base import Records
@@ -96,7 +96,7 @@ def compare(
     if seeds < 1 or (samples is not None and samples < 1):
         raise ValueError("a comparison needs at least 1 seed and 1 sample")
     names = _names(families, presets)
-    limit = parse_budget(budget, steps) or Budget(seconds=60.0)
+    limit = parse_budget(budget, steps) or Budget(seconds=DEFAULT_SECONDS)
     devices.choose(device, precision)
     data = read_data(source, kind, condition, observe, alpha=alpha, types=types, query=query, options=options)
     n = samples or min(SAMPLES, len(data.test))

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from sansheng import devices
-from sansheng.budget import Budget
+from sansheng.budget import DEFAULT_SECONDS, Budget
 from sansheng.data import Batches, Data
 from sansheng.folder import ROOM
 from sansheng.plan import plan
@@ -25,7 +25,7 @@ def estimate(data: Data, families: Sequence[str] = tuple(DEFAULTS)) -> list[tupl
 
 
 def _estimate(data: Data, family: str) -> str:
-    _, recipe = plan(data, family=family, budget=Budget(steps=1))
+    _, recipe = plan(data, family=family, budget=Budget(seconds=DEFAULT_SECONDS))
     model = build(recipe, data.codec.space, data.codec.condition_space)
     model.measure(data.train.rows(slice(2000)).x)
     batches = Batches(data.train, seed=0, size=recipe.batch, device=recipe.device)

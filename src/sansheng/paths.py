@@ -143,10 +143,9 @@ def sampling_times(path: Path, sampler: str, steps: int) -> Tensor:
     `LEAST_NOISE`; those of EDM are, with its own ends and ρ.
     """
     if sampler == "heun":
-        one = torch.ones((), dtype=torch.float64)
-        share = (
-            torch.linspace(1, 0, steps + 1, dtype=torch.float64) * path.sigma(one) / (path.alpha(one) + path.sigma(one))
-        )
+        first = torch.ones((), dtype=torch.float64)
+        most = path.sigma(first) / (path.alpha(first) + path.sigma(first))
+        share = most * torch.linspace(1, 0, steps + 1, dtype=torch.float64)
         times = path.time((share / (1 - share)).log()).float()
         times[0], times[-1] = 1.0, 0.0
         return times

@@ -18,7 +18,7 @@ from torch import Tensor
 from sansheng import checkpoint, devices
 from sansheng import folder as files
 from sansheng.asked import draw_asked
-from sansheng.budget import Budget, Clock
+from sansheng.budget import DEFAULT_SECONDS, Budget, Clock
 from sansheng.card import model_card, run_facts
 from sansheng.codecs.base import Codec, Quantised, Records
 from sansheng.codecs.labels import Labelled
@@ -271,7 +271,7 @@ def train(
     Raises ValueError for a wrong option, DataError for data that cannot be used, FileExistsError for a folder that is
     there, Interrupted (after saving) on Ctrl-C and SIGTERM, TrainingFailed if a loss stops being a number.
     """
-    limit = parse_budget(budget, steps) or Budget(seconds=60.0)
+    limit = parse_budget(budget, steps) or Budget(seconds=DEFAULT_SECONDS)
     data, recipe = plan(
         source,
         family=family,

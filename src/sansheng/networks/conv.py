@@ -165,8 +165,7 @@ class ConvDenoiser(nn.Module):
         widths, context = level_widths(grid, width), 2 * width
         width = widths[0]
         self.context = Context(context, condition=condition, timed=True)
-        patch = channels * grid.factor**grid.axes
-        self.stem = grid.conv(patch, width)
+        self.stem = grid.conv(grid.patch(channels), width)
         self.down, self.up = nn.ModuleList(), nn.ModuleList()
         skips, previous = [width], width
         for level, w in enumerate(widths):
@@ -190,7 +189,7 @@ class ConvDenoiser(nn.Module):
             self.head = zero(grid.conv(width, channels))
             return
         fine = max(FINE, BLENDED - channels)
-        self.head = grid.conv(width, fine * grid.factor**grid.axes)
+        self.head = grid.conv(width, grid.patch(fine))
         self.mix = grid.conv(fine + channels, BLENDED)
         self.modulation = zero(nn.Linear(context, 2 * BLENDED))
         self.blend = zero(grid.conv(BLENDED, channels))
@@ -235,7 +234,7 @@ class ConvEncoder(nn.Module):
         self.activation = F.silu if norm else leaky
         context, widths = 2 * width if condition else 0, level_widths(grid, width)
         self.context = Context(2 * width, condition=condition, timed=False)
-        self.stem = grid.conv(channels * grid.factor**grid.axes, widths[0])
+        self.stem = grid.conv(grid.patch(channels), widths[0])
         self.layers = nn.ModuleList()
         previous = widths[0]
         for level, w in enumerate(widths):
@@ -287,7 +286,7 @@ class ConvDecoder(nn.Module):
             if level:
                 self.layers.append(nn.Upsample(grid.sizes[level - 1]))
         fine = channels if grid.factor == 1 else FINE
-        self.head = grid.conv(previous, fine * grid.factor**grid.axes)
+        self.head = grid.conv(previous, grid.patch(fine))
         self.blend = None if grid.factor == 1 else grid.conv(fine, channels)
 
     def forward(self, z: Tensor, t: Tensor | None = None, condition: Tensor | None = None) -> Tensor:
