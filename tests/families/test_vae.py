@@ -166,6 +166,15 @@ def test_importance_weighted_objective_is_the_importance_weighted_bound():
     torch.testing.assert_close(-3 * loss, bound.mean(), rtol=1e-4, atol=1e-4)
 
 
+def test_importance_samples_begin_when_they_are_asked_to():
+    x, off = data(64), {"mean": 0.5, "log_variance": 1.0}
+    model, elbo, tight = (linear_vae(**off, **kw) for kw in ({"samples": 8, "samples_from": 0.5}, {}, {"samples": 8}))
+    for progress, like in ((0.4, elbo), (0.5, tight)):
+        torch.testing.assert_close(model.loss(Batch(x), progress, gen())[0], like.loss(Batch(x), progress, gen())[0])
+    with pytest.raises(ValueError, match="samples_from"):
+        linear_vae(samples=8, samples_from=1.5)
+
+
 def encoder_gradient(x, *, repeats=1, **options):
     """Of the objective, for every parameter of the encoder."""
     model = linear_vae(samples=8, **options)

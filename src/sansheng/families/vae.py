@@ -44,7 +44,8 @@ class VAE(GenerativeModel):
     """encoder: ``(x, -, condition) -> (B, 2·latent)`` mean and log-variance; decoder: ``(z, -, condition) -> params``.
 
     beta: weight of KL(q ‖ N(0, I)), warmed up over the first `warm_up` of the budget. samples: importance samples of
-    the objective (1 is the ELBO). doubly: its gradient is reparameterised twice, which keeps the encoder learning as
+    the objective (1 is the ELBO), from the share `samples_from` of its training on: many steps on the bound that is cheap,
+    then some on the one that is tight. doubly: its gradient is reparameterised twice, which keeps the encoder learning as
     samples grow (Tucker 2019). binarise: numbers of a Bernoulli likelihood are drawn as black or white in each step.
     prior: a denoiser on the latent space, or None to sample z ~ N(0, I); fitted in the last `prior_share` of the budget
     at times with logit(t) ~ N(mean, sd²), `prior_times`, and drawn from in `prior_steps`. scale_rate: how much faster
@@ -68,6 +69,7 @@ class VAE(GenerativeModel):
         beta: float = 1.0,
         warm_up: float = 0.1,
         samples: int = 1,
+        samples_from: float = 0.0,
         doubly: bool = False,
         binarise: bool = False,
         learn_scale: bool = True,
@@ -85,6 +87,8 @@ class VAE(GenerativeModel):
         super().__init__()
         if doubly and samples < 2:
             raise ValueError("doubly reparameterised gradients are for an objective of 2 or more samples")
+        if not 0 <= samples_from <= 1:
+            raise ValueError(f"samples_from is a share of training, in [0, 1], not {samples_from}")
         if binarise and not space.binary:
             raise ValueError("only numbers with a Bernoulli likelihood can be made black or white")
         if free_bits < 0 or (free_bits and samples > 1):
@@ -96,6 +100,7 @@ class VAE(GenerativeModel):
         self.free_bits, self.word_dropout = free_bits, word_dropout
         self.prior, self.doubly, self.binarise = prior, doubly, binarise
         self.beta, self.warm_up, self.samples, self.draw_numbers = beta, warm_up, samples, draw_numbers
+        self.samples_from = samples_from
         self.prior_times, self.prior_steps, self.scale_rate = prior_times, prior_steps, scale_rate
         self.prior_share, self.learning_rate, self.constant = prior_share, learning_rate, constant
         self.bound = nn.ModuleDict({"encoder": encoder, "decoder": decoder})
@@ -155,7 +160,7 @@ class VAE(GenerativeModel):
         weight = self.beta * ramp(progress, self.warm_up)
         if self.binarise:
             batch = Batch(self.space.flip(batch.x, generator=generator), batch.condition)
-        if self.samples > 1:
+        if self.samples > 1 and progress >= self.samples_from:
             log_weights, kl, nll = self._log_weights(batch, self.samples, weight, generator, doubly=self.doubly)
             bound = (torch.logsumexp(log_weights, 0) - math.log(self.samples)).mean()
             return -bound / self.space.size, {"kl": kl.mean(), "nll": nll.mean(), "scale": self.scale.mean()}
