@@ -65,3 +65,19 @@ def test_texts_that_are_no_numbers_are_gaps_where_training_said_so(run: Run, tmp
     before, after = ((tmp_path / name).read_text().splitlines() for name in ("new.csv", "full.csv"))
     assert [i for i, (a, b) in enumerate(zip(before, after, strict=True)) if a != b] == [4]
     assert float(after[4].split(",")[1]) > 0
+
+
+def test_what_is_filled_obeys_rules_that_no_formula_restores(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"low": rng.normal(size=300).round(2), "high": rng.normal(size=300).round(2)})
+    run = train(
+        frame, family="flow", out=tmp_path / "r", steps=60, parameters=8_000, previews=False, rules=("low <= high",),
+    )  # fmt: skip
+    holed = pd.DataFrame({"low": rng.normal(size=60).round(2), "high": np.nan})
+    made = impute(run, holed)
+    assert (made.filled().low == holed.low).all()
+    wide = holed.low < 1
+    assert (made.filled().high >= made.filled().low)[wide].all()
+    assert made.broken == (made.filled().high < made.filled().low).sum()
+    hopeless = impute(run, pd.DataFrame({"low": [99.0], "high": [np.nan]}))
+    assert hopeless.broken == 1

@@ -33,15 +33,18 @@ from sansheng.within import Allowed, Spelled, Within
 
 CHUNK = 2000
 """Rows drawn at a time."""
+ATTEMPTS = 25
+"""How often a row is drawn whose filled cells break a rule."""
 
 
 @dataclass(frozen=True)
 class Imputed:
     """The table that was given, numbers where the model reads texts as numbers, and for each draw the columns that had
-    gaps, filled, rows as they were."""
+    gaps, filled, rows as they were. broken: of the filled rows of all draws, how many break a rule of the run."""
 
     frame: pd.DataFrame
     draws: tuple[pd.DataFrame, ...]
+    broken: int = 0
 
     def filled(self, draw: int = 0) -> pd.DataFrame:
         """The table of one draw, columns in their order and dtypes wherever these can hold what was drawn."""
@@ -53,7 +56,8 @@ def impute(run: Run, frame: pd.DataFrame, *, draws: int = 1, seed: int = 0, step
     """Fill the gaps of a table's modelled columns, `draws` times; of rows in time those of a series' channels.
 
     Columns the model has not seen are left as they are; what is no number in one that was read as numbers (``--type``)
-    is a gap; a filled cell is what the rules of the run say it is, where one is an equation for it.
+    is a gap; a filled cell is what the rules of the run say it is, where one is an equation for it. Rows that break
+    another rule are drawn anew, up to `ATTEMPTS` times: what was observed may break it by itself.
 
     Raises ValueError for a model of anything but tables and series, a family that cannot, or fewer than one draw;
     DataError for a gap in a column that the model is given, or a column lost.
@@ -72,9 +76,13 @@ def impute(run: Run, frame: pd.DataFrame, *, draws: int = 1, seed: int = 0, step
     if not len(rows):
         return Imputed(frame, (pd.DataFrame(index=frame.index),) * draws)
     some, where = frame.iloc[rows].reset_index(drop=True), gaps.iloc[rows].reset_index(drop=True)
-    return Imputed(
-        frame, tuple(_merge(frame, gaps, rows, _draw(run, codec, some, where, seed + i, steps)) for i in range(draws))
-    )
+    rules = read_rules(run.recipe.rules, codec, run.recipe.combinations)
+    made, broken = [], 0
+    for i in range(draws):
+        drawn = _draw(run, codec, some, where, rules, seed + i, steps)
+        broken += len(_breaking(rules, some, where, drawn))
+        made.append(_merge(frame, gaps, rows, drawn))
+    return Imputed(frame, tuple(made), broken)
 
 
 def _as_trained(run: Run, frame: pd.DataFrame) -> pd.DataFrame:
@@ -99,9 +107,36 @@ def _gaps(codec: TableCodec, frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _draw(
+    run: Run, codec: TableCodec, frame: pd.DataFrame, gaps: pd.DataFrame, rules: Sequence[Rule], seed: int,
+    steps: int | None,
+) -> pd.DataFrame:  # fmt: skip
+    """Rows with their gaps drawn as the rules have it."""
+    drawn = _as_ruled(rules, frame, gaps, _draw_once(run, codec, frame, gaps, seed, steps))
+    chance = [rule for rule in rules if rule.repair is None]
+    for attempt in range(1, ATTEMPTS):
+        bad = _breaking(chance, frame, gaps, drawn)
+        if not len(bad):
+            break
+        some, where = frame.iloc[bad].reset_index(drop=True), gaps.iloc[bad].reset_index(drop=True)
+        again = _draw_once(run, codec, some, where, derive_seed(seed, attempt, "again"), steps)
+        again = _as_ruled(rules, some, where, again).set_axis(bad)
+        drawn = pd.concat([drawn.drop(index=bad), again]).sort_index()
+    return drawn
+
+
+def _breaking(rules: Sequence[Rule], frame: pd.DataFrame, gaps: pd.DataFrame, drawn: pd.DataFrame) -> np.ndarray:
+    """Places of the rows that break a rule once they are filled."""
+    if not rules:
+        return np.zeros(0, dtype=np.int64)
+    filled = _merge(frame, gaps, np.arange(len(frame)), drawn)
+    whole = frame.assign(**{str(name): filled[name] for name in filled})
+    return np.flatnonzero(~np.all([rule.holds(whole) for rule in rules], axis=0))
+
+
+def _draw_once(
     run: Run, codec: TableCodec, frame: pd.DataFrame, gaps: pd.DataFrame, seed: int, steps: int | None
 ) -> pd.DataFrame:
-    """Rows with their gaps drawn."""
+    """Rows with their gaps drawn, whatever the rules."""
     encoded = codec.encode(Records(frame))
     known, parts, first = torch.ones(len(frame), codec.space.channels, dtype=torch.bool), [], 0
     for column in codec.columns:
@@ -119,9 +154,7 @@ def _draw(
         generator = torch.Generator(run.device).manual_seed(derive_seed(seed, start, "impute"))
         settings = Sampling(steps, known=told, within=within)
         pieces.append(run.model.sample(len(piece), condition=piece.condition, settings=settings, generator=generator))
-    drawn = codec.decode(torch.cat(pieces).cpu(), encoded.condition).values
-    rules = read_rules(run.recipe.rules, codec, run.recipe.combinations)
-    return _as_ruled(rules, frame, gaps, drawn) if rules else drawn
+    return codec.decode(torch.cat(pieces).cpu(), encoded.condition).values
 
 
 def _as_ruled(rules: Sequence[Rule], frame: pd.DataFrame, gaps: pd.DataFrame, drawn: pd.DataFrame) -> pd.DataFrame:

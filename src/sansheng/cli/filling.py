@@ -122,6 +122,8 @@ def impute(
             imputing.write_filled(made, trained.codec, source, target, i)
         cells = made.frame[made.draws[0].columns].isna().sum().sum()
         observe(Event("note", f"{cells:,} gaps filled"))
+        if made.broken:
+            observe(Event("note", f"{made.broken:,} filled rows break a rule of the model, however often drawn"))
     print("\n".join(map(str, targets)))
 
 

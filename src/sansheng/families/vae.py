@@ -44,9 +44,9 @@ class VAE(GenerativeModel):
     """encoder: ``(x, -, condition) -> (B, 2·latent)`` mean and log-variance; decoder: ``(z, -, condition) -> params``.
 
     beta: weight of KL(q ‖ N(0, I)), warmed up over the first `warm_up` of the budget. samples: importance samples of
-    the objective (1 is the ELBO), from the share `samples_from` of its training on: many steps on the bound that is cheap,
-    then some on the one that is tight. doubly: its gradient is reparameterised twice, which keeps the encoder learning as
-    samples grow (Tucker 2019). binarise: numbers of a Bernoulli likelihood are drawn as black or white in each step.
+    the objective (1 is the ELBO), from the share `samples_from` of its training on: many steps on the cheap bound, then
+    some on the tight one. doubly: its gradient is reparameterised twice, which keeps the encoder learning as samples
+    grow (Tucker 2019). binarise: numbers of a Bernoulli likelihood are drawn as black or white in each step.
     prior: a denoiser on the latent space, or None to sample z ~ N(0, I); fitted in the last `prior_share` of the budget
     at times with logit(t) ~ N(mean, sd²), `prior_times`, and drawn from in `prior_steps`. scale_rate: how much faster
     than other parameters the logarithm of the scale learns. free_bits: nats of KL that each latent has for nothing, on
