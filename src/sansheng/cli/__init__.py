@@ -44,7 +44,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains when it flushes at its end
         return FAILED
     except KeyboardInterrupt:
-        print("\nsansheng: stopped; what was saved before is kept (sansheng resume RUN)", file=sys.stderr)
+        kept = "; models trained before are kept, and --resume goes on from them" if words[:1] == ["compare"] else ""
+        print(f"\nsansheng: stopped{kept}", file=sys.stderr)  # while training `Interrupted` is raised instead
         return INTERRUPTED
     except Exception as error:
         verdict = _verdict(error, words)
