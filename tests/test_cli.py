@@ -291,7 +291,7 @@ def test_a_second_stop_while_saving_leaves_the_checkpoint_before(
         code, _, err = sansheng(*training(models), "stopped")
     signal.signal(signal.SIGINT, before)
     assert code == 130
-    assert err.splitlines()[-1].startswith("sansheng: stopped; what was saved before is kept")
+    assert err.splitlines()[-1].startswith("sansheng: stopped; if training had begun, what was saved is kept")
     assert [entry["step"] for entry in checkpoint.entries(Path("stopped/checkpoint"))] == [2, 1]
     assert sansheng("resume", "stopped")[0] == 0
     assert Path("stopped/model.safetensors").read_bytes() == unbroken

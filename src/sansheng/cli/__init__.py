@@ -25,6 +25,11 @@ FAILED, MISTAKE, INTERRUPTED = 1, 2, 130
 MISTAKES = (
     ValueError, TypeError, FileExistsError, FileNotFoundError, IsADirectoryError, NotADirectoryError, PermissionError,
 )  # fmt: skip
+KEPT = {
+    "compare": "; models trained before are kept, and --resume goes on from them",
+    **dict.fromkeys(("train", "resume"), "; if training had begun, what was saved is kept (sansheng resume RUN)"),
+}
+"""What a command that is stopped while it does not train, or while it saves, leaves behind."""
 LESS = "ask for less at a time: a smaller --parameters or --set batch=32, or fewer samples"
 
 
@@ -44,8 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains when it flushes at its end
         return FAILED
     except KeyboardInterrupt:
-        kept = "; models trained before are kept, and --resume goes on from them" if words[:1] == ["compare"] else ""
-        print(f"\nsansheng: stopped{kept}", file=sys.stderr)  # while training `Interrupted` is raised instead
+        print(f"\nsansheng: stopped{KEPT.get(words[0], '') if words else ''}", file=sys.stderr)
         return INTERRUPTED
     except Exception as error:
         verdict = _verdict(error, words)
