@@ -126,6 +126,8 @@ def test_other_mistakes_are_refused(flow: Run, text: Run) -> None:
         fill_lines(flow, ["a"])
     with pytest.raises(ValueError, match="character of the data"):
         fill_lines(text, ["a"], gap="a")
+    with pytest.raises(ValueError, match="line 2 has 99 characters, and this model draws lines of at most"):
+        fill_lines(text, ["a_", 98 * "a" + "_"])
     with pytest.raises(ValueError, match="at least once"):
         fill_hole(flow, grey(1), [slice(0, 1), slice(0, 1)], Drawing(draws=0))
 

@@ -60,8 +60,8 @@ def fill_cells(run: Run, records: Records, known: Tensor, how: Drawing = ONCE) -
 def fill_lines(run: Run, lines: Sequence[str], *, gap: str = GAP, how: Drawing = ONCE) -> Records:
     """Each line with its `gap` characters replaced by drawn ones.
 
-    A line that ends in a gap may end earlier or go on. Raises ValueError for a model of anything but text, or a gap
-    that is a character of the data.
+    A line that ends in a gap may end earlier or go on. Raises ValueError for a model of anything but text, a gap that
+    is a character of the data, or a line longer than those the model draws.
     """
     codec = run.codec
     if not isinstance(codec, TextCodec):
@@ -69,6 +69,11 @@ def fill_lines(run: Run, lines: Sequence[str], *, gap: str = GAP, how: Drawing =
     if len(gap) != 1 or gap in codec.alphabet:
         raise ValueError(f"{gap!r} is a character of the data: choose another --gap")
     lines, given = [_in_known(line, codec, gap) for line in lines], lines
+    most = codec.length - (codec.unit == "lines")
+    for place, n in enumerate(codec.tokens.lengths(lines)):
+        if n > most:
+            symbols = "symbols" if codec.tokens.kind == "bpe" else codec.tokens.kind
+            raise ValueError(f"line {place + 1} has {n:,} {symbols}, and this model draws lines of at most {most:,}")
     at = torch.zeros(len(lines), codec.length, dtype=torch.bool)
     for row, line in enumerate(lines):
         places = [place for place in codec.tokens.places(line, gap) if place < codec.length]
