@@ -7,7 +7,11 @@ from collections.abc import Iterator
 
 import pytest
 
+from commands import models, sansheng
 from small import FAMILIES, KINDS
+
+__all__ = ["models", "sansheng"]
+"""Fixtures of commands, for every test that types some."""
 
 
 @pytest.fixture(autouse=True)
