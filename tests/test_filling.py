@@ -182,6 +182,13 @@ def test_commands(flow: Run, text: Run, tmp_path: Path, capsys: pytest.CaptureFi
     main(["fill", str(text.path), str(tmp_path / "gaps.txt"), "--quiet"])
     first, second = capsys.readouterr().out.split()[-2:]
     assert (first[0], first[2:], second[1:]) == ("a", "au", "bbv")
+    (tmp_path / "many.txt").write_text(12 * "a_\n", "utf-8")
+    main(["fill", str(text.path), str(tmp_path / "many.txt"), "--quiet"])
+    assert len(capsys.readouterr().out.splitlines()) == 12
+    main(["fill", str(text.path), str(tmp_path / "many.txt"), "-n", "5"])
+    said = capsys.readouterr()
+    assert len(said.out.splitlines()) == 5
+    assert "the first 5 of 12" in said.err
     main(["animate", str(flow.path), "--out", str(tmp_path / "m.gif"), "--steps", "3", "--quiet"])
     assert (tmp_path / "m.gif").exists()
 

@@ -13,8 +13,11 @@ from typing import Annotated, Any
 from sansheng.cli.commands import app, reporter
 from sansheng.cli.latent import Target
 from sansheng.cli.options import Device, Force, Quiet, RunPath, Seed, Source, option, refuse_overwriting
-from sansheng.events import Event
+from sansheng.events import Event, Observer
 
+NUMBER = ("-n", "--number", "--n")
+FEW = 8
+"""Examples that are filled or enlarged unless a person says more."""
 Draws = Annotated[int, option("How often each example is drawn; its draws stand in a row.")]
 Steps = Annotated[int | None, option("Steps of drawing.")]
 
@@ -25,7 +28,7 @@ def fill(
     hole: Annotated[str | None, option("Which rows and columns are drawn anew.", metavar="R:R,C:C")] = None,
     gap: Annotated[str, option("In lines, the character that stands for one to be found.")] = "_",
     length: Annotated[int | None, option("Of a long text, how many characters it is to have in the end.")] = None,
-    n: Annotated[int, option("How many examples, from the first on.", "-n", "--number", "--n")] = 8,
+    n: Annotated[int | None, option(f"How many, from the first on: all lines, of others {FEW}.", *NUMBER)] = None,
     draws: Draws = 1, seed: Seed = 0, steps: Steps = None, out: Target = None, device: Device = "auto",
     force: Force = False, quiet: Quiet = False,
 ) -> None:  # fmt: skip
@@ -40,10 +43,10 @@ def fill(
         sansheng fill runs/plays-diffusion-1 beginning.txt --length 1000
     """
 
-    def act(module: Any, trained: Any, records: Any) -> Any:
-        import numpy as np
-
-        some, how = records.take(np.arange(min(n, len(records)))), module.Drawing(draws, seed, steps)
+    def act(module: Any, trained: Any, records: Any, observe: Observer) -> Any:
+        lines = isinstance(records.values, list)
+        count = n if n is not None else len(records) if lines else FEW
+        some, how = _first(records, count, observe), module.Drawing(draws, seed, steps)
         if hole is not None:
             return module.fill_hole(trained, some, module.parse_hole(hole), how)
         if records.about.get("unit") == "windows":
@@ -51,7 +54,7 @@ def fill(
             return replace(records, values=made)
         if length is not None:
             raise ValueError("--length is for models of one long text")
-        if isinstance(some.values, list):
+        if lines:
             return module.fill_lines(trained, some.values, gap=gap, how=how)
         raise ValueError("say with --hole what of these data is to be drawn anew, such as --hole 4:8,0:8")
 
@@ -130,7 +133,7 @@ def impute(
 @app.command(sort_key=12)
 def enlarge(
     run: RunPath, data: Source, /, *,
-    n: Annotated[int, option("How many pictures, from the first on.", "-n", "--number", "--n")] = 8,
+    n: Annotated[int, option("How many pictures, from the first on.", *NUMBER)] = FEW,
     draws: Draws = 1, seed: Seed = 0, steps: Steps = None, out: Target = None, device: Device = "auto",
     force: Force = False, quiet: Quiet = False,
 ) -> None:  # fmt: skip
@@ -141,11 +144,8 @@ def enlarge(
         sansheng enlarge runs/faces-flow-1 thumbnails/ --draws 4 --out faces.png
     """
 
-    def act(module: Any, trained: Any, records: Any) -> Any:
-        import numpy as np
-
-        some = records.take(np.arange(min(n, len(records))))
-        return module.enlarge(trained, some, module.Drawing(draws, seed, steps))
+    def act(module: Any, trained: Any, records: Any, observe: Observer) -> Any:
+        return module.enlarge(trained, _first(records, n, observe), module.Drawing(draws, seed, steps))
 
     _write(run, data, out, device, force, quiet, act, resized=False)
 
@@ -178,6 +178,17 @@ def animate(
     print(path)
 
 
+def _first(records: Any, n: int, observe: Observer) -> Any:
+    """The first examples, and a remark where there are more."""
+    import numpy as np
+
+    if n < 1:
+        raise ValueError(f"-n is how many examples, at least 1, not {n}")
+    if n < len(records):
+        observe(Event("note", f"the first {n:,} of {len(records):,}; -n {len(records)} takes all"))
+    return records.take(np.arange(min(n, len(records))))
+
+
 def _write(
     run: str, data: str, out: str | None, device: str, force: bool, quiet: bool, act: Any, *, resized: bool = True
 ) -> None:
@@ -192,7 +203,7 @@ def _write(
         observe(Event("phase", f"reading {data}"))
         records = samples.read_unfinished(trained, data, resized=resized)
         observe(Event("phase", "drawing"))
-        made = act(filling, trained, records)
+        made = act(filling, trained, records, observe)
         target = Path(out).expanduser() if out is not None else None
         if target is None and samples.text(trained.codec, made) is None:
             target = trained.path / "filled"

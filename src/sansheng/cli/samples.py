@@ -41,11 +41,14 @@ def read_for(trained: Run, data: str, *, resized: bool = True) -> Records:
 
 
 def read_unfinished(trained: Run, data: str, *, resized: bool = True) -> Records:
-    """As `read_for`, but a file for a model of windows of text is one text, of any length."""
-    codec = trained.codec
-    if not isinstance(codec, TextCodec) or codec.unit != "windows":
+    """As `read_for`, but a file for a model of windows of text is one text, of any length, and one of lines is all of
+    them, repeated ones too."""
+    codec, path = trained.codec, Path(data).expanduser()
+    whole = isinstance(codec, TextCodec) and codec.unit == "windows"
+    if not isinstance(codec, TextCodec) or not (whole or path.suffix == ".txt"):
         return read_for(trained, data, resized=resized)
-    return Records([read_text(Path(data).expanduser()).removesuffix("\n")], {}, {"unit": codec.unit})
+    text = read_text(path).removesuffix("\n")
+    return Records([text] if whole else [line for line in text.split("\n") if line], {}, {"unit": codec.unit})
 
 
 def target(run: Run, out: str | None, choices: Mapping[str, Any]) -> Path | None:
