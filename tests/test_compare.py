@@ -191,3 +191,10 @@ def test_bounds_are_measured_on_records_from_everywhere():
     assert places == sorted(set(places))
     assert places[-1] > 50
     np.testing.assert_array_equal(every, scorer.data.test_records.values)
+
+
+def test_pictures_too_small_to_be_scored_are_refused_before_any_training(tmp_path: Path) -> None:
+    np.savez(tmp_path / "thin.npz", images=np.zeros((60, 12, 3, 1), np.uint8))
+    with pytest.raises(ValueError, match="compared from 4 x 4 pixels on, and these are 12 x 3"):
+        compare(tmp_path / "thin.npz", budget="1h", out=tmp_path / "out")
+    assert not (tmp_path / "out").exists()

@@ -4,11 +4,12 @@ import math
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 from sansheng.denoiser import Coordinates, Denoiser, NoisePredictor, check_sampler, draw, stratified_normal
-from sansheng.model import Sampling
-from sansheng.paths import PATHS, Rectified
+from sansheng.model import Sampling, known_means
+from sansheng.paths import PATHS, Rectified, sampling_times
 from sansheng.space import HALF_LOG_2PI, Category, Real, Space
 
 ALL_PATHS = pytest.mark.parametrize("path", [kind() for kind in PATHS.values()], ids=list(PATHS))
@@ -281,3 +282,19 @@ def test_unknown_sampler_lists_the_valid_ones():
     with pytest.raises(ValueError, match="at least 1 step, not 0"):
         check_sampler(Sampling(steps=0))
     check_sampler(Sampling(steps=1, sampler="heun"))
+
+
+def test_means_that_are_known_are_kept_where_bounds_clip():
+    """White, black and grey blocks of pictures enlarged by a denoiser that has learnt nothing."""
+    space = Space((Real(1, -1.0, 1.0),), (6, 6))
+    model = Denoiser(space, Says(), Rectified())
+    blocks = torch.tensor([[1.0, -1.0, 0.3], [0.99, 0.0, -0.6], [-0.97, 1.0, 0.1]])
+    told = blocks.repeat_interleave(2, 0).repeat_interleave(2, 1).expand(20, 1, 6, 6)
+    times = sampling_times(model.path, "heun", 8)
+    x = draw(
+        model, 20, condition=None, sampler="heun", times=times, scale=1.0, generator=gen(),
+        known=known_means(told, 2),
+    )  # fmt: skip
+    assert x.abs().max() <= 1
+    torch.testing.assert_close(F.avg_pool2d(x, 2), blocks.expand(20, 1, 3, 3), atol=2e-3, rtol=0)
+    assert x[:, :, 2:, 2:].std() > 0.05

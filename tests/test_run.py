@@ -265,3 +265,10 @@ def test_killed_without_warning_a_run_goes_on_from_its_last_checkpoint(tmp_path:
     resume(tmp_path / "killed")
     train(path, family="gan", out=tmp_path / "whole", steps=steps, parameters=4000, previews=False)
     assert same(weights(tmp_path / "killed"), weights(tmp_path / "whole"))
+
+
+def test_guidance_without_anything_to_follow_is_refused(tmp_path: Path) -> None:
+    run = train("moons", family="flow", out=tmp_path / "r", steps=2, parameters=3_000, previews=False)
+    with pytest.raises(ValueError, match="--guidance follows a condition"):
+        run.draw(2, guidance=3.0)
+    assert len(run.draw(2, guidance=1.0)) == 2

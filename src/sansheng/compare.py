@@ -24,6 +24,7 @@ from sansheng.data import Data
 from sansheng.entry import EVALUATION_KEY, CostPoint, Entry, build_page, table_of
 from sansheng.errors import DataError
 from sansheng.events import Event, Observer, ignore
+from sansheng.metrics.image import SMALLEST
 from sansheng.metrics.scores import FEWEST, score_privacy
 from sansheng.model import Sampling
 from sansheng.plan import Source, parse_budget, read_data
@@ -101,6 +102,8 @@ def compare(
     data = read_data(source, kind, condition, observe, alpha=alpha, types=types, query=query, options=options)
     n = samples or min(SAMPLES, len(data.test))
     _require_enough(data, n)
+    if data.kind == "image" and features is None:
+        _require_size(data.codec.space.positions)
     folder = _folder(out, data.name, force, resume)
     how: dict[str, Any] = {"parameters": parameters, "device": device, "precision": precision, "observe": observe}
     how |= {"budget": None if limit.seconds is None else str(limit), "steps": limit.steps}
@@ -123,6 +126,15 @@ def compare(
     _write(folder, data, entries, page)
     observe(Event("saved", str(folder / "report.html")))
     return Comparison(folder, [run for group in runs.values() for run in group], page)
+
+
+def _require_size(sides: Sequence[int]) -> None:
+    """Before anything is trained: pictures with a side of fewer pixels have no features of ours."""
+    if min(sides) < SMALLEST:
+        found = " x ".join(map(str, sides))
+        raise ValueError(
+            f"pictures are compared from {SMALLEST} x {SMALLEST} pixels on, and these are {found}"
+        )
 
 
 def _require_enough(data: Data, n: int) -> None:

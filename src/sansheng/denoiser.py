@@ -19,7 +19,7 @@ from sansheng.errors import unknown
 from sansheng.model import Known, Sampling, given
 from sansheng.paths import Path, log_noise, sampling_times
 from sansheng.samplers import SAMPLERS, Denoise, evaluations, resampled
-from sansheng.space import Space
+from sansheng.space import Real, Space
 from sansheng.within import Within, choose
 
 SYMBOL_SCALE = 3.0
@@ -29,6 +29,8 @@ FILLING_STEPS = 32
 ROUNDS = 4
 POOLED, POOLED_STEPS = 1000, 12
 """How many draws tell how the parts of an example hang together, and the steps they are drawn in."""
+TURNS = 30
+"""How often numbers drawn are brought to what is known of them and back within their bounds."""
 CONFINED_STEPS = 64
 """Steps of drawing within a set."""
 
@@ -171,12 +173,19 @@ def draw(
     how = resampled(ROUNDS) if sampler == FILLING else how
     u = how(guidance.known_values(denoise, path, told, known.keep, average=average), path, x, times, generator)
     drawn = _finish(denoiser, u, within)
-    return drawn if known.mask is None else torch.where(known.mask, known.x, drawn)
+    return _as_known(denoiser.space, drawn, known) if known.mask is None else torch.where(known.mask, known.x, drawn)
 
 
 def _finish(denoiser: Denoiser | NoisePredictor, u: Tensor, within: Within | None) -> Tensor:
     x = denoiser.coordinates.restore(u)
     return denoiser.space.harden(x if within is None else within.bring(x))
+
+
+def _as_known(space: Space, x: Tensor, known: Known) -> Tensor:
+    """Numbers with the part that is known to the full: bounds, which clip, and the projection met in turns."""
+    for _ in range(TURNS if all(isinstance(slot, Real) for slot in space.slots) else 0):
+        x = space.harden(x + known.keep(known.x - x))
+    return x
 
 
 def _covariance(

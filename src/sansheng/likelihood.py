@@ -2,8 +2,8 @@
 
 Along dx = D dα + ẑ dσ, ẑ = (x − αD)/σ, the divergence needs only the trace of ∂D/∂x. The way is walked in y = x/(α+σ)
 by q = σ/(α+σ), on which dy = (ẑ − D) dq whatever the path: where α stays 1 and σ grows, a rule for x itself finds too
-little room for the noise, and data too likely. The trace is estimated with random signs v as vᵀ(∂D/∂x)v (Hutchinson 1989; Grathwohl 2019), it makes
-log p₀(x) = log p₁(x₁) + ∫ divergence exact on average (Song 2021, eq. 39).
+little room for the noise, and data too likely. The trace is estimated with random signs v as vᵀ(∂D/∂x)v (Hutchinson
+1989; Grathwohl 2019), which makes log p₀(y) = log p₁(y₁) + ∫ divergence exact on average (Song 2021, eq. 39).
 
 The one constraint: numbers alone. What comes out is a density of the numbers as given; for pixels in [−1, 1] of 256
 levels the bits per dimension of the literature are its bits per dimension plus log₂ 127.5.

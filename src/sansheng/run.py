@@ -95,6 +95,8 @@ class Run:
         """
         if n < 1:
             raise ValueError(f"draw at least one example, not {n}")
+        if guidance not in (None, 1) and self.conditions is None and weak is None:
+            raise ValueError("--guidance follows a condition or leads away from --weak; this model has no condition")
         how = {"where": where, "steps": steps, "sampler": sampler, "guidance": guidance, "weak": weak, "reject": reject}
         rules = read_rules(self.recipe.rules, self.codec, self.recipe.combinations)
         if not rules:
