@@ -11,8 +11,8 @@ import sansheng
 from paint import pictures, save
 from sansheng.budget import Budget
 from sansheng.cli import main
-from sansheng.codecs import Records, rows
-from sansheng.data import open_data
+from sansheng.codecs import Records, from_memory, rows
+from sansheng.data import open_data, read_records
 from sansheng.events import Event
 from sansheng.plan import plan, telling
 from sansheng.recipe import build
@@ -146,6 +146,24 @@ def test_a_size_that_is_none_is_a_mistake(capsys, size):
 def test_options_of_other_data_are_a_mistake_for_built_in_data_too(capsys):
     assert main(["info", "digits", "--rate", "8000", "--quiet"]) == 2
     assert "--rate is for audio data" in capsys.readouterr().err
+
+
+def test_written_samples_of_a_conditional_run_are_read_again_for_it(clear, tmp_path):
+    lines = "".join(f"{'ab'[i % 2]}/{i:02d}.png,{'red' if i % 3 else 'grün'},{i * 1.5}\n" for i in range(60))
+    (clear / "labels.csv").write_text("file,colour,age\n" + lines, "utf-8")
+    made = sansheng.train(clear, family="vae", condition=("colour", "age"), out=tmp_path / "run", **TINY)
+    drawn = made.draw(3)
+    made.codec.write(drawn, tmp_path / "out.npz")
+    again = read_records(tmp_path / "out.npz", "image")
+    assert again.labels["colour"].tolist() == drawn.labels["colour"].tolist()
+    assert torch.equal(made.codec.encode(again).condition, made.codec.encode(drawn).condition)
+
+
+def test_samples_are_read_as_they_are_handed_out(clear, tmp_path):
+    made = sansheng.train(clear, family="vae", out=tmp_path / "run", **TINY)
+    kind, source = from_memory(made.sample(3, seed=1))
+    assert kind == "image"
+    np.testing.assert_array_equal(source.records.values, made.draw(3, seed=1).values)
 
 
 def test_strange_pictures_are_called_by_their_files(clear, tmp_path, capsys):

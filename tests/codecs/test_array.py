@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from sansheng.codecs import array
+from sansheng.codecs import archive, array
 from sansheng.codecs.array import ArrayCodec
 from sansheng.codecs.base import Records
 from sansheng.errors import DataError
@@ -120,7 +120,24 @@ def test_what_is_written_is_read_again(rng, tmp_path, suffix):
     np.testing.assert_array_equal(again.values, records.values)
     if suffix == ".npz":
         assert again.labels["label"].tolist() == list(range(6))
-        np.testing.assert_array_equal(again.labels["label_age"], records.labels["age"])
+        np.testing.assert_array_equal(again.labels["age"], records.labels["age"])
+
+
+def test_labels_of_any_name_keep_it_in_a_npz(tmp_path):
+    names = ("x", "label_x", "label", "labels", "label_label", "label_0", "0", "y")
+    labels = {name: np.arange(3) + 10 * i for i, name in enumerate(names)}
+    archive.write_npz(tmp_path / "a.npz", "data", np.zeros((3, 2)), labels)
+    again = array.read(tmp_path / "a.npz").records.labels
+    assert {name: column.tolist() for name, column in again.items()} == {n: c.tolist() for n, c in labels.items()}
+
+
+def test_an_extra_label_never_hides_the_main_one(tmp_path):
+    np.savez(
+        tmp_path / "a.npz", data=np.zeros((3, 2)), labels=np.arange(3), label_label=np.arange(3) + 10, label_=[1] * 3
+    )
+    again = array.read(tmp_path / "a.npz").records.labels
+    assert again["label"].tolist() == [0, 1, 2]
+    assert set(again) == {"label", "label_label", "label_"}
 
 
 def test_csv_and_mistaken_suffixes(rng, tmp_path):

@@ -86,6 +86,43 @@ def test_values_tell_the_kind(values, kind):
     assert len(source.records) == len(values)
 
 
+def test_a_list_of_pil_images_is_read_as_a_folder_of_them_is():
+    painted = np.random.default_rng(0).integers(0, 256, (4, 6, 8, 4), dtype=np.uint8)
+    several = [Image.fromarray(pixels).convert("RGB") for pixels in painted]
+    kind, source = codecs.from_memory(several)
+    assert kind == "image"
+    np.testing.assert_array_equal(source.records.values, [np.asarray(one) for one in several])
+    _, source = codecs.from_memory([Image.fromarray(pixels) for pixels in painted], alpha=True)
+    assert source.records.values.shape == (4, 6, 8, 4)
+    _, source = codecs.from_memory([*several, several[0].resize((9, 9))], options={"size": "5"})
+    assert source.records.values.shape == (5, 5, 5, 3)
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "HSV", "LAB"])
+def test_a_pil_image_of_any_mode_is_read(mode):
+    grey = Image.new("L", (6, 4), 255)
+    through = "RGBA" if mode == "PA" else "RGB"
+    some = Image.merge("LAB", (grey,) * 3) if mode == "LAB" else grey.convert(through).convert(mode)
+    assert codecs.from_memory([some])[1].records.values.shape[:3] == (1, 4, 6)
+
+
+@pytest.mark.parametrize(("mode", "dtype", "high"), [("I;16", "u2", 4095), ("I", "i4", 65535), ("F", "f4", 1.0)])
+def test_a_pil_image_of_more_than_8_bits_is_read_without_loss(mode, dtype, high):
+    deep = Image.fromarray(np.linspace(0, high, 24).reshape(4, 6).astype(dtype))
+    assert deep.mode == mode
+    values = codecs.from_memory([deep])[1].records.values
+    assert (values[0, 0, 0, 0], values[0, -1, -1, 0]) == (0, 255)
+    assert len(np.unique(values)) == 24
+
+
+def test_a_list_of_other_things_says_what_to_give_instead():
+    for several, name in (([Image.new("L", (4, 4)), "a"], "Image"), ([np.zeros(3)], "ndarray"), (["a", 1], "int")):
+        with pytest.raises(
+            DataError, match=rf"strings \(text\) or of PIL images.* is '{name}'; give numbers as one array"
+        ):
+            codecs.from_memory(several)
+
+
 def test_the_kind_can_be_forced_where_it_fits():
     kind, source = codecs.from_memory(np.zeros((3, 16)), "image")
     assert (kind, source.records.values.shape) == ("image", (3, 4, 4, 1))

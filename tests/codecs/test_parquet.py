@@ -69,7 +69,35 @@ def test_a_folder_of_shards_is_one_set_with_its_split(tmp_path):
     assert source.test.values[:, 0, 0, 0].tolist() == [9]
     assert source.test.labels["label"].tolist() == ["a"]
     assert "kept as the split" in notes(source)
-    assert "1 file of the validation split left out" in notes(source)
+    assert "left out, as they are in neither: 1 file validation-…" in notes(source)
+
+
+@pytest.mark.parametrize("held", ["validation", "val", "Test"])
+def test_shards_called_validation_are_held_out_where_there_is_no_test(tmp_path, held):
+    write(tmp_path / "train-00000-of-00001.parquet", structs((1, 2)), label=["a", "b"])
+    write(tmp_path / f"{held}-00000-of-00001.parquet", structs((9,)), label=["a"])
+    write(tmp_path / "extra-00000-of-00001.parquet", structs((7,)), label=["a"])
+    source = image.read(tmp_path)
+    assert first_pixels(source) == [1, 2]
+    assert source.test.values[:, 0, 0, 0].tolist() == [9]
+    assert "held out" in notes(source)
+    assert "left out, as they are in neither: 1 file extra-…" in notes(source)
+
+
+def test_a_logo_beside_parquet_files_does_not_hide_them(tmp_path):
+    write(tmp_path / "data" / "train-00000-of-00001.parquet", structs((1, 2, 3)), label=["a", "b", "a"])
+    pd.DataFrame({"a": range(9)}).to_parquet(tmp_path / "table.parquet")
+    (tmp_path / "broken.parquet").write_text("not parquet")
+    for i in range(2):
+        (tmp_path / f"logo{i}.png").write_bytes(png(100))
+    source = image.read(tmp_path)
+    assert first_pixels(source) == [1, 2, 3]
+    assert source.records.labels["label"].tolist() == ["a", "b", "a"]
+    assert "read from 1 Parquet file; 2 image files beside left out" in notes(source)
+    (tmp_path / "logo2.png").write_bytes(png(100))
+    source = image.read(tmp_path)
+    assert first_pixels(source) == [100] * 3
+    assert "other files ignored: 3 .parquet" in notes(source)
 
 
 def test_rows_without_bytes_are_broken_and_nothing_is_read_by_path(tmp_path):

@@ -2,6 +2,7 @@
 
 import io
 import os
+import unicodedata
 import zipfile
 from pathlib import Path
 
@@ -52,7 +53,87 @@ def test_a_train_and_a_test_folder_are_a_split(rng, tmp_path):
     source = image.read(tmp_path)
     assert (len(source.records), len(source.test)) == (6, 4)
     assert source.test.labels["label"].tolist() == ["a", "a", "b", "b"]
-    assert "2 images of the validation" in notes(source)
+    assert "left out, as they are in neither: 2 images of val" in notes(source)
+
+
+@pytest.mark.parametrize(
+    ("train", "held"), [("train", "val"), ("Train", "Test"), ("training", "Valid"), ("TRAIN", "validation")]
+)
+def test_a_split_is_found_in_any_case_and_without_a_test_folder(rng, tmp_path, train, held):
+    for split, n in ((train, 3), (held, 2)):
+        for name in "ab":
+            for i in range(n):
+                save(tmp_path / split / name / f"{i}.png", pictures(rng, 4, 4))
+    source = image.read(tmp_path)
+    assert source.records.labels["label"].tolist() == ["a"] * 3 + ["b"] * 3
+    assert source.test.labels["label"].tolist() == ["a", "a", "b", "b"]
+    assert f"sub-folders {train} and {held} kept as the split, {held} held out" in notes(source)
+
+
+def test_what_is_beside_a_split_is_left_out_and_counted(rng, tmp_path):
+    for folder in ("train/a", "train/b", "test/a", "test/b", "unlabeled", "More"):
+        for i in range(3):
+            save(tmp_path / folder / f"{i}.png", pictures(rng, 4, 4))
+    save(tmp_path / "overview.png", pictures(rng, 40, 40))
+    source = image.read(tmp_path)
+    assert source.records.labels["label"].tolist() == ["a"] * 3 + ["b"] * 3
+    assert len(source.test) == 6
+    assert "left out, as they are in neither: 3 images of More, 3 images of unlabeled" in notes(source)
+    assert "1 image beside the sub-folders left out (the first: overview.png)" in notes(source)
+
+
+def test_a_few_strays_beside_the_classes_are_left_out(rng, tmp_path):
+    for name in ("cat", "dog"):
+        for i in range(4):
+            save(tmp_path / "pets" / name / f"{i}.png", pictures(rng, 4, 4))
+    save(tmp_path / "pets" / "overview.png", pictures(rng, 40, 40))
+    source = image.read(tmp_path)
+    assert source.records.labels["label"].tolist() == ["cat"] * 4 + ["dog"] * 4
+    assert "1 image beside the sub-folders left out (the first: pets/overview.png)" in notes(source)
+    save(tmp_path / "zoo.png", pictures(rng, 4, 4))
+    source = image.read(tmp_path)
+    assert len(source.records) == 10
+    assert not source.records.labels
+    assert "no labels: 2 of 10 images are in no sub-folder that could be one (the first: pets/overview.png)" in notes(
+        source
+    )
+
+
+def test_pictures_are_not_left_out_where_no_labels_are_to_be_had(rng, tmp_path):
+    for i in range(8):
+        save(tmp_path / "all" / f"{i}.png", pictures(rng, 4, 4))
+    save(tmp_path / "one.png", pictures(rng, 4, 4))
+    source = image.read(tmp_path)
+    assert len(source.records) == 9
+    assert not source.notes
+
+
+def test_a_test_folder_without_classes_says_why_there_are_no_labels(rng, tmp_path):
+    for name in ("train/cat", "train/dog", "test"):
+        for i in range(3):
+            save(tmp_path / name / f"{i}.png", pictures(rng, 4, 4))
+    source = image.read(tmp_path)
+    assert (len(source.records), len(source.test)) == (6, 3)
+    assert not source.records.labels
+    assert "no labels: 3 of 3 images of test are in no sub-folder" in notes(source)
+
+
+def test_a_name_that_is_not_utf_8_is_read_like_any_other(rng, tmp_path):
+    for name in ("cat", "dog"):
+        for i in range(4):
+            save(tmp_path / name / f"{i}.png", pictures(rng, 4, 4))
+    strange = os.fsdecode(b"caf\xe9.png")
+    save(tmp_path / "dog" / strange, pictures(rng, 4, 4))
+    (tmp_path / "dog" / os.fsdecode(b"t\xe9.png")).write_bytes(b"")
+    source = image.read(tmp_path)
+    assert source.records.labels["label"].tolist() == ["cat"] * 4 + ["dog"] * 5
+    assert source.records.names[-1] == r"dog/caf\xe9.png"
+    assert r"skipped 1 broken: dog/t\xe9.png (empty)" in notes(source)
+    for text in source.notes:
+        assert text.encode()
+    lines = "".join(f"{name}/{i}.png,{i}\n" for name in ("cat", "dog") for i in range(4))
+    (tmp_path / "labels.csv").write_text("file,label\n" + lines)
+    assert image.read(tmp_path).records.labels["label"].tolist() == [0, 1, 2, 3] * 2
 
 
 def test_an_empty_folder_says_what_was_looked_for_and_found(tmp_path):
@@ -113,6 +194,41 @@ def test_a_table_goes_before_sub_folders_and_keeps_whole_numbers_and_names_like_
     labels = image.read(tmp_path).records.labels
     assert labels["label"].dtype.kind == "i"
     assert (labels["label"].tolist(), labels["kind"].tolist()) == ([7, 8], ["None", "NA"])
+
+
+@pytest.mark.parametrize(
+    ("texts", "found"),
+    [
+        (["01", "1", "2"], ["01", "1", "2"]),
+        (["007", "008", "009"], ["007", "008", "009"]),
+        (["1e5", "100000", "2"], ["1e5", "100000", "2"]),
+        (["12345678901234567890", "12345678901234567891", "1"],) * 2,
+        (["9007199254740993", "9007199254740992", "0.5"],) * 2,
+        (["3", "-1", "0"], [3, -1, 0]),
+        (["0.50", "-.5", "2"], [0.5, -0.5, 2.0]),
+        (["1e-05", "0.25", "1.5e+20"], [1e-05, 0.25, 1.5e20]),
+        (["True", "False", "True"], [True, False, True]),
+        (["yes", "1", "2"], ["yes", "1", "2"]),
+    ],
+)
+def test_a_column_is_numbers_only_if_each_text_is_plainly_one(tmp_path, texts, found):
+    for i in range(3):
+        save(tmp_path / f"{i}.png", np.full((4, 4), i, np.uint8))
+    (tmp_path / "labels.csv").write_text("file,code\n" + "".join(f"{i}.png,{text}\n" for i, text in enumerate(texts)))
+    code = image.read(tmp_path).records.labels["code"]
+    assert code.tolist() == found
+    assert {type(value) for value in code.tolist()} == {type(value) for value in found}
+
+
+@pytest.mark.parametrize(("on_disk", "in_table"), [("NFD", "NFC"), ("NFC", "NFD")])
+@pytest.mark.parametrize("folder", ["", "gemüse/"])
+def test_accents_that_macos_writes_apart_match_those_of_a_table(tmp_path, on_disk, in_table, folder):
+    names = [f"{folder}é{i}.png" for i in range(3)]
+    for i, name in enumerate(names):
+        save(tmp_path / unicodedata.normalize(on_disk, name), np.full((4, 4), i, np.uint8))
+    lines = "".join(f"{unicodedata.normalize(in_table, name)},{i}\n" for i, name in enumerate(names))
+    (tmp_path / "labels.csv").write_text("file,label\n" + lines, "utf-8")
+    assert image.read(tmp_path).records.labels["label"].tolist() == [0, 1, 2]
 
 
 def test_a_column_that_does_not_speak_of_every_picture_is_no_label(rng, tmp_path):
@@ -181,6 +297,18 @@ def test_a_zip_is_read_as_the_folder_it_holds(rng, tmp_path, monkeypatch):
     assert other.records.labels["label"].tolist() == one.records.labels["label"].tolist() == ["cat"] * 3 + ["dog"] * 3
     assert "1 .md" in notes(other)
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_backslashes_in_a_zip_are_between_folders(tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        for name, value in (("cat\\0.png", 1), ("cat\\1.png", 2), ("dog\\0.png", 3), ("empty\\", 0)):
+            info = zipfile.ZipInfo("unnamed")
+            info.filename = name
+            archive.writestr(info, png(value) if value else b"")
+    source = image.read(tmp_path / "a.zip")
+    assert source.records.values[:, 0, 0, 0].tolist() == [1, 2, 3]
+    assert source.records.labels["label"].tolist() == ["cat", "cat", "dog"]
+    assert not source.notes
 
 
 def test_a_zip_may_hold_a_table_of_labels(tmp_path):

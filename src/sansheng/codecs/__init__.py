@@ -12,9 +12,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from PIL import Image
 
 from sansheng.codecs import archive, array, audio, audio_file, image, parquet, pixels, series, table, text, zipped
 from sansheng.codecs.base import Codec, Encoded, Reading, Records, Source
+from sansheng.codecs.pictures import read_pictures
+from sansheng.codecs.shelf import shelf_of_images
 from sansheng.errors import DataError, unknown
 
 __all__ = [
@@ -94,7 +97,8 @@ def read(path: Path, kind: str, reading: Reading | None = None) -> Source:
 def from_memory(
     values: Any, kind: str | None = None, *, alpha: bool = False, options: Mapping[str, str] | None = None
 ) -> tuple[str, Source]:
-    """(kind, source) of a DataFrame (table), an array (image if of rank 3 or 4) or a list of strings (text).
+    """(kind, source) of a DataFrame (table), an array (image if of rank 3 or 4), or a list of strings (text) or
+    of PIL images.
 
     A DataFrame can be series too, and so can an array of windows; they are if `kind` says so.
 
@@ -103,7 +107,7 @@ def from_memory(
     fitting = _fitting_kinds(values, alpha, options or {})
     chosen = kind or next(iter(fitting), None)
     if chosen is None:
-        what = "a DataFrame, a numpy array, a list of strings or a path"
+        what = "a DataFrame, a numpy array, a list of strings or of PIL images, or a path"
         raise DataError(f"cannot tell what kind of data {type(values).__name__!r} is; give {what}")
     _known(chosen)
     if chosen not in fitting:
@@ -176,12 +180,26 @@ def _kind_of_array(values: np.ndarray) -> str:
     return "image" if values.ndim in (3, 4) else "array"
 
 
+def _check_lines(values: list[Any]) -> None:
+    """Raise DataError for a list that holds anything but text, naming the first such value."""
+    for place, value in enumerate(values):
+        if not isinstance(value, str):
+            raise DataError(
+                f"a list is of strings (text) or of PIL images, all of them, and value {place} is "
+                f"{type(value).__name__!r}; give numbers as one array, such as np.stack(values)"
+            )
+
+
 def _fitting_kinds(values: Any, alpha: bool, options: Mapping[str, str]) -> dict[str, Callable[[Any], Source]]:
     """The kinds a value in memory can be, the likeliest first."""
     if isinstance(values, pd.DataFrame):
         as_text = lambda frame: text.from_frame(frame, options, "the DataFrame")  # noqa: E731
         return {"table": table.from_frame, "text": as_text, "series": lambda frame: series.from_memory(frame, options)}
+    if isinstance(values, list) and values and all(isinstance(value, Image.Image) for value in values):
+        how = Reading(alpha, options=options)
+        return {"image": lambda images: read_pictures(shelf_of_images(images), how)}
     if isinstance(values, list):
+        _check_lines(values)
         return {"text": lambda lines: text.from_lines(lines, options)}
     if isinstance(values, np.ndarray):
         both: dict[str, Callable[[Any], Source]] = {

@@ -24,7 +24,10 @@ TRAIN_VALUES = (
 TRAIN_LABELS = ("train_labels", "y_train", "train_y", "labels_train", "labels", "label", "y", "targets", "target")
 TEST_VALUES = ("test_images", "x_test", "test_x", "images_test", "test_data", "test")
 TEST_LABELS = ("test_labels", "y_test", "test_y", "labels_test")
+LABELS = "labels"
+"""What the label called "label" is written as."""
 EXTRA_LABEL = "label_"
+"""What the names of all other labels begin with in a file, and only there."""
 MAX_EXPANSION = 200
 """A compressed file may expand to so many times its size (and 1 GiB in any case)."""
 GIB = 1 << 30
@@ -59,10 +62,10 @@ def read_arrays(path: Path) -> Arrays:
 
 
 def write_npz(path: Path, name: str, values: np.ndarray, labels: Mapping[str, np.ndarray]) -> None:
-    """Write `values` under `name` and the labels under names that `read_arrays` knows."""
-    known = {"label": "labels"}
-    extra = {key: key if key.startswith(EXTRA_LABEL) else EXTRA_LABEL + key for key in labels}
-    arrays = {name: values} | {known.get(key, extra[key]): column for key, column in labels.items()}
+    """Write `values` under `name` and the labels under names that `read_arrays` knows and makes the same names of."""
+    arrays = {name: values} | {
+        LABELS if key == "label" else EXTRA_LABEL + key: column for key, column in labels.items()
+    }
     with path.open("wb") as file:
         np.savez_compressed(file, allow_pickle=False, **arrays)
 
@@ -121,9 +124,12 @@ def _assemble(path: Path, stored: np.lib.npyio.NpzFile, shapes: Mapping[str, tup
     left = [key for key in shapes if key not in {name, labels, test, test_labels, *extra}]
     values = stored[name]
     columns = {"label": stored[labels]} if labels else {}
+    for key in extra:  # a key that would hide another keeps its prefix
+        bare = key.removeprefix(EXTRA_LABEL)
+        columns[bare if bare and bare not in columns else key] = stored[key]
     return Arrays(
         values=values,
-        labels=label_columns(columns | {key: stored[key] for key in extra}, len(values), str(path)),
+        labels=label_columns(columns, len(values), str(path)),
         test_values=stored[test] if test else None,
         test_labels=label_columns({"label": stored[test_labels]}, shapes[test][0], str(path))
         if test and test_labels

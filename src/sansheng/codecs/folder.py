@@ -14,6 +14,7 @@ from sansheng.codecs.shelf import HIDDEN, Listing, Shelf, arrange
 def shelf_of_folder(root: Path, wanted: Listing | None = None) -> Shelf:
     """Every picture under `root`, or what is `wanted`, sorted by path. Raises DataError if there is none."""
     listing, links, home = wanted or Listing(), 0, root.resolve()
+    places: dict[str, Path] = {}
     for folder, names, files in os.walk(root):
         links += sum(os.path.islink(os.path.join(folder, name)) for name in names)
         names[:] = [name for name in names if not name.startswith(HIDDEN)]
@@ -22,6 +23,13 @@ def shelf_of_folder(root: Path, wanted: Listing | None = None) -> Shelf:
             if path.is_symlink() and not name.startswith(HIDDEN) and not path.resolve().is_relative_to(home):
                 links += 1
             else:
-                listing.add(path.relative_to(root).as_posix())
+                shown = readable(path.relative_to(root).as_posix())
+                places[shown] = path
+                listing.add(shown)
     notes = [f"{links:,} links to other folders not followed"] if links else []
-    return arrange(str(root), listing, lambda name: root.joinpath(name).open("rb"), notes)
+    return arrange(str(root), listing, lambda name: places[name].open("rb"), notes)
+
+
+def readable(name: str) -> str:
+    """A file's name as text that can be shown and written: bytes that are no UTF-8 as ``\\xe9``."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")

@@ -6,8 +6,10 @@ The one constraint: a column becomes a label only if it says something of every 
 from __future__ import annotations
 
 import io
+import re
+import unicodedata
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import PurePosixPath
 
 import numpy as np
@@ -23,6 +25,12 @@ from sansheng.errors import DataError
 LABEL_FILE = "labels.csv"
 NAME_COLUMNS = ("file", "filename", "file_name")
 MOST_BYTES = 2**28
+TRUTH = {"True": True, "TRUE": True, "true": True, "False": False, "FALSE": False, "false": False}
+WHOLE = re.compile(r"0|-?[1-9][0-9]{0,17}")
+DECIMAL = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?|-?\.[0-9]+|-?[1-9](\.[0-9]+)?e[-+][0-9]{2,3}|-?inf")
+"""Numbers as people and programs write them; 007 and 1e5 are codes, while Python itself writes 1e-05."""
+EXACT = 2**53
+"""Whole numbers up to this are floats too."""
 File = io.BytesIO | io.BufferedReader
 """Bytes that can be read from any place."""
 
@@ -43,7 +51,7 @@ def read_label_file(where: str, name: str, open: Callable[[str], File]) -> pd.Da
     try:
         frame = pd.read_csv(
             io.StringIO(text), sep=sniff_delimiter(text), skipinitialspace=True, index_col=False,
-            dtype=dict.fromkeys(NAME_COLUMNS, str), keep_default_na=False, na_values=[""],
+            dtype=str, keep_default_na=False, na_values=[""],
         )  # fmt: skip
     except (ValueError, pd.errors.ParserError) as error:
         raise DataError(f"{where}: {name} cannot be read as a table: {str(error).splitlines()[0]}") from None
@@ -54,8 +62,8 @@ def read_label_file(where: str, name: str, open: Callable[[str], File]) -> pd.Da
             f"{where}: {name} needs a column {' or '.join(NAME_COLUMNS[:2])} and one with the label, not "
             f"{', '.join(frame.columns)}"
         )
-    first = series_of(frame, found)
-    return pd.concat([first, frame.drop(columns=found)], axis=1)
+    others = frame.drop(columns=found)
+    return pd.concat([series_of(frame, found), *(_typed(column) for _, column in others.items())], axis=1)
 
 
 def join_labels(
@@ -66,8 +74,9 @@ def join_labels(
     A line names a picture by its path, or by its file name alone if only one picture is called so. Raises DataError
     if two lines name one picture, or none names any.
     """
-    known, counts = set(names), Counter(PurePosixPath(name).name for name in names)
-    alone = {last: name for name in names if counts[last := PurePosixPath(name).name] == 1}
+    known = {_composed(name): name for name in names} | {name: name for name in names}
+    counts = Counter(_composed(PurePosixPath(name).name) for name in names)
+    alone = {last: name for name in names if counts[last := _composed(PurePosixPath(name).name)] == 1}
     pieces, lost = [], 0
     for file, frame in tables:
         home = PurePosixPath(file).parent
@@ -132,6 +141,31 @@ def _unfit(column: pd.Series) -> str | None:
     return f"it has {levels:,} different texts (at most {MAX_LEVELS:,})" if levels > MAX_LEVELS else None
 
 
-def _find(home: PurePosixPath, text: str, known: set[str], alone: dict[str, str]) -> str | None:
+def _find(home: PurePosixPath, text: str, known: Mapping[str, str], alone: Mapping[str, str]) -> str | None:
     whole = str(home / text)
-    return whole if whole in known else alone.get(text)
+    return known.get(whole) or known.get(_composed(whole)) or alone.get(_composed(text))
+
+
+def _composed(name: str) -> str:
+    """A name with each accented letter as one character: macOS gives letter and accent apart, editors together."""
+    return unicodedata.normalize("NFC", name)
+
+
+def _keeps_apart(text: str) -> bool:
+    """Whether a number as a float is not its neighbour's too: long identifiers would be."""
+    return not text.lstrip("-").isdecimal() or abs(int(text)) <= EXACT
+
+
+def _typed(column: pd.Series) -> pd.Series:
+    """A column of texts as truth values or numbers, where every text is plainly one: 1 and 01 stay different codes."""
+    texts = {text.strip() for text in column.dropna()}
+    if not texts:
+        return column
+    if texts <= TRUTH.keys() and not column.isna().any():
+        return column.str.strip().map(TRUTH).astype(bool)
+    whole = all(WHOLE.fullmatch(text) for text in texts)
+    if whole and not column.isna().any():
+        return column.str.strip().astype("int64")
+    if all(DECIMAL.fullmatch(text) and _keeps_apart(text) for text in texts):
+        return column.str.strip().astype("float64")
+    return column

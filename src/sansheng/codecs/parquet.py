@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import json
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,9 +16,10 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from sansheng.codecs.folder import readable
 from sansheng.codecs.label_file import File, label_columns
 from sansheng.codecs.pixels import counted
-from sansheng.codecs.shelf import SPLIT_NAMES, SUFFIXES, Shelf
+from sansheng.codecs.shelf import HIDDEN, MOST_NAMED, SPLIT_NAMES, SUFFIXES, Shelf, held_out_part
 from sansheng.errors import DataError
 
 SUFFIX = ".parquet"
@@ -39,34 +41,61 @@ def picture_column(path: Path) -> str | None:
 
 
 def files_in(folder: Path) -> list[Path]:
-    """The Parquet files of a folder that holds no pictures as files; links are not followed."""
+    """The Parquet files of a folder; links are not followed. Beside pictures that are files, as a logo is in a clone of
+    a repository, only files of pictures count, and only if they hold more of them; else there are none.
+    """
+    found = _tables(folder)
+    loose = _loose(folder)
+    if not loose:
+        return found
+    rows = {path: n for path in found if (n := _pictures_in(path))}
+    return list(rows) if sum(rows.values()) > loose else []
+
+
+def _visible(folder: Path) -> list[Path]:
     found = [path for path in folder.rglob("[!.]*.*") if not path.is_symlink()]
-    if any(path.suffix.lower() in SUFFIXES for path in found):
-        return []
-    return [path for path in found if path.suffix.lower() == SUFFIX]
+    return [path for path in found if not any(part.startswith(HIDDEN) for part in path.relative_to(folder).parts)]
+
+
+def _tables(folder: Path) -> list[Path]:
+    return [path for path in _visible(folder) if path.suffix.lower() == SUFFIX]
+
+
+def _loose(folder: Path) -> int:
+    """How many pictures are files of their own."""
+    return sum(path.suffix.lower() in SUFFIXES for path in _visible(folder))
+
+
+def _pictures_in(path: Path) -> int:
+    """How many rows a Parquet file of pictures has; 0 for another, or one that cannot be read."""
+    try:
+        return pq.read_metadata(path).num_rows if picture_column(path) else 0
+    except (DataError, pa.ArrowException, OSError):
+        return 0
 
 
 def shelf_of_parquet(where: str, paths: Sequence[Path]) -> Shelf:
-    """The pictures of one Parquet file or of several, those named ``train-…`` and ``test-…`` being a split.
+    """The pictures of one Parquet file or of several, those named ``train-…`` and ``test-…`` (or else
+    ``validation-…``) being a split.
 
     Raises DataError for a file without a column of pictures.
     """
-    splits = _splits(paths)
+    splits, notes = _splits(paths)
+    loose = _loose(Path(where)) if Path(where).is_dir() else 0
+    if loose:
+        notes.append(f"read from {counted(len(paths), 'Parquet file')}; {counted(loose, 'image file')} beside left out")
     columns: list[pa.ChunkedArray] = []
     names: dict[str, list[str]] = {split: [] for split in splits}
-    frames, places, notes = [], {}, []
+    frames, places = [], {}
     for split, members in splits.items():
         for path in members:
             pictures, frame = _read(path)
-            prefix = f"{path.name}, row " if len(paths) > 1 else "row "
+            prefix = f"{readable(path.name)}, row " if len(paths) > 1 else "row "
             own = [f"{prefix}{i}" for i in range(len(pictures))]
             places |= {name: (len(columns), i) for i, name in enumerate(own)}
             names[split] += own
             columns.append(pictures)
             frames.append(frame.set_axis(pd.Index(own), axis=0))
-    left = len(paths) - sum(map(len, splits.values()))
-    notes += ["files train-… and test-… kept as the split"] if "test" in splits else []
-    notes += [f"{counted(left, 'file')} of the validation split left out"] if left else []
     labels, remarks = label_columns(pd.concat(frames, join="inner"))
 
     def open_row(name: str) -> File:
@@ -78,16 +107,23 @@ def shelf_of_parquet(where: str, paths: Sequence[Path]) -> Shelf:
     return Shelf(where, names, open_row, labels, [*notes, *remarks])
 
 
-def _splits(paths: Sequence[Path]) -> dict[str, list[Path]]:
-    """Files by the word their name begins with, if those are train and test (and perhaps validation)."""
-    words = {path: path.stem.split("-")[0].lower() for path in paths}
-    meanings = {SPLIT_NAMES.get(word, word) for word in words.values()}
-    if not {"train", "test"} <= meanings <= {"train", "test", "val", "valid", "validation"}:
-        return {"train": sorted(paths)}
-    return {
-        split: sorted(path for path, word in words.items() if SPLIT_NAMES.get(word) == split)
-        for split in ("train", "test")
+def _splits(paths: Sequence[Path]) -> tuple[dict[str, list[Path]], list[str]]:
+    """(files by the word their name begins with, if those are a split, notes); what is in neither part is left out."""
+    words = {path: path.stem.split("-")[0].lower() for path in sorted(paths)}
+    parts = {path: SPLIT_NAMES.get(word) for path, word in words.items()}
+    held = held_out_part(set(parts.values()))
+    if held is None:
+        return {"train": list(words)}, []
+    splits = {
+        key: [path for path, found in parts.items() if found == part]
+        for key, part in (("train", "train"), ("test", held))
     }
+    notes = [f"files train-… and {held}-… kept as the split, {held} held out"]
+    beside = Counter(words[path] for path, part in parts.items() if part not in ("train", held))
+    if beside:
+        named = ", ".join(f"{counted(n, 'file')} {word}-…" for word, n in beside.most_common(MOST_NAMED))
+        notes.append(f"left out, as they are in neither: {named}{', …' if len(beside) > MOST_NAMED else ''}")
+    return splits, notes
 
 
 def _read(path: Path) -> tuple[pa.ChunkedArray, pd.DataFrame]:

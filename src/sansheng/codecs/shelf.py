@@ -1,26 +1,37 @@
 """Where pictures or recordings lie, whatever holds them: their names, their bytes, their split and their labels.
 
 The one constraint: a shelf says where things are and decodes nothing; names are paths with ``/`` between, relative
-to the folder or archive.
+to the folder or archive, and text that can be shown.
 """
 
 from __future__ import annotations
 
+import io
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
 import pandas as pd
+from PIL import Image, ImageOps
 
 from sansheng.codecs.label_file import LABEL_FILE, File, join_labels, read_label_file
+from sansheng.codecs.pixels import counted
 from sansheng.errors import DataError
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 OVERVIEW, FIRST = "grid.png", "00000.png"
 """The picture of pictures that sits beside written samples, and is not one of them; and the first of those."""
-SPLIT_NAMES = {"train": "train", "training": "train", "test": "test", "testing": "test"}
-LEFT_OUT_NAMES = ("val", "valid", "validation")
+SPLIT_NAMES = {
+    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("test", "testing"), "test"),
+    **dict.fromkeys(("val", "valid", "validation"), "validation"),
+}
+"""What the parts of a split are called, in lower case, and which part each is."""
+MOST_STRAYS = 0.2
+"""Pictures outside the sub-folders are left out if they are a smaller share than this; else there are no labels."""
+MOST_NAMED = 5
+PNG_MODES = ("1", "L", "LA", "P", "RGB", "RGBA")
 HIDDEN = (".", "__MACOSX")
 
 
@@ -69,7 +80,9 @@ class Listing:
 
 def arrange(where: str, listing: Listing, open: Callable[[str], File], notes: Sequence[str] = ()) -> Shelf:
     """The shelf of a tree of files: labels from ``labels.csv`` or else from sub-folders, sub-folders `train` and `test`
-    as a split. Folders that hold everything there is are passed through. Raises DataError if there are no pictures.
+    (or else `val`) in any case as a split. Folders that hold everything there is are passed through.
+
+    Raises DataError if there are no pictures.
     """
     there = set(listing.pictures)
     written = {str(PurePosixPath(name).with_name(OVERVIEW)) for name in there if PurePosixPath(name).name == FIRST}
@@ -80,17 +93,59 @@ def arrange(where: str, listing: Listing, open: Callable[[str], File], notes: Se
             f"{where}: no {listing.noun}; looked for {' '.join(listing.suffixes)} in it and its sub-folders, found "
             f"{others}"
         )
-    parts = {name: PurePosixPath(name).parts for name in names}
-    depth = _shared(list(parts.values()))
-    splits, said = _split(parts, depth, listing.noun)
-    names = [name for split in splits.values() for name in split]
+    paths = {name: PurePosixPath(name).parts for name in names}
+    inside, depth = _inside(paths)
+    splits, said = _split(paths, inside, depth, listing.noun)
     if listing.label_files:
+        names = [name for split in splits.values() for name in split]
         tables = [(name, read_label_file(where, name, open)) for name in sorted(listing.label_files)]
         labels, remarks = join_labels(where, names, tables)
         splits = {key: [name for name in split if name in labels.index] for key, split in splits.items()}
     else:
-        labels, remarks = _sub_folders(names, parts, depth + ("test" in splits)), []
+        splits, labels, remarks = _sub_folders(splits, paths, depth + ("test" in splits), listing.noun)
     return Shelf(where, splits, open, labels, [*notes, *said, *remarks], listing.others)
+
+
+def shelf_of_images(images: Sequence[Image.Image]) -> Shelf:
+    """Pictures in memory, as the files that they could have been read from. Raises DataError if there are none."""
+    if not images:
+        raise DataError("the list holds no images")
+    names = [f"image {i}" for i in range(len(images))]
+    places = dict(zip(names, images, strict=True))
+    labels = pd.DataFrame(index=pd.Index(names))
+    return Shelf("the list of images", {"train": names}, lambda name: _as_file(places[name]), labels)
+
+
+def _as_file(image: Image.Image) -> File:
+    """A picture without loss: PNG, or TIFF where it has more than 8 bits."""
+    upright, stream = ImageOps.exif_transpose(image), io.BytesIO()
+    deep = upright.mode == "F" or upright.mode.startswith("I")
+    if not deep and upright.mode not in PNG_MODES:
+        upright = upright.convert("RGBA" if upright.has_transparency_data else "RGB")
+    upright.save(stream, "TIFF" if deep else "PNG", **({} if deep else {"compress_level": 1}))
+    stream.seek(0)
+    return stream
+
+
+def held_out_part(parts: Collection[str | None]) -> str | None:
+    """Which part of a split is held out: "test", or "validation" where there is no test; None where there is no split.
+
+    parts: the meanings of `SPLIT_NAMES` that are there.
+    """
+    if "train" not in parts:
+        return None
+    return next((part for part in ("test", "validation") if part in parts), None)
+
+
+def _inside(paths: Mapping[str, tuple[str, ...]]) -> tuple[list[str], int]:
+    """(the names but for a few strays beside the sub-folders, how many folders, one in another, hold all of these)"""
+    inside = list(paths)
+    while True:
+        depth = _shared([paths[name] for name in inside])
+        deeper = [name for name in inside if len(paths[name]) > depth + 1]
+        if len(deeper) == len(inside) or len(paths) - len(deeper) >= MOST_STRAYS * len(paths):
+            return inside, depth
+        inside = deeper
 
 
 def _shared(parts: Sequence[tuple[str, ...]]) -> int:
@@ -102,24 +157,57 @@ def _shared(parts: Sequence[tuple[str, ...]]) -> int:
     return depth
 
 
-def _split(parts: Mapping[str, tuple[str, ...]], depth: int, noun: str) -> tuple[dict[str, list[str]], list[str]]:
-    """The tree's own train and test split, if its only sub-folders are called so."""
-    top = {name: path[depth] for name, path in parts.items()}
-    named = {folder for folder in top.values() if folder in SPLIT_NAMES}
-    meanings = {SPLIT_NAMES[folder] for folder in named}
-    if meanings != {"train", "test"} or len(named) > 2 or set(top.values()) - named - set(LEFT_OUT_NAMES):
-        return {"train": list(parts)}, []
-    splits: dict[str, list[str]] = {"train": [], "test": []}
-    for name, folder in top.items():
-        if folder in SPLIT_NAMES:
-            splits[SPLIT_NAMES[folder]].append(name)
-    left = sum(folder in LEFT_OUT_NAMES for folder in top.values())
-    notes = ["sub-folders train and test kept as the split"]
-    return splits, notes + ([f"{left:,} {noun} of the validation sub-folder left out"] if left else [])
+def _split(
+    paths: Mapping[str, tuple[str, ...]], inside: Sequence[str], depth: int, noun: str
+) -> tuple[dict[str, list[str]], list[str]]:
+    """The tree's own train and test split, if sub-folders are called so; what is in neither is left out, and said."""
+    folders = {name: paths[name][depth] for name in inside if len(paths[name]) > depth + 1}
+    parts = {folder: SPLIT_NAMES.get(folder.lower()) for folder in sorted(set(folders.values()))}
+    held = held_out_part(set(parts.values()))
+    if held is None or len(folders) < len(inside):
+        return {"train": list(paths)}, []
+    splits = {
+        key: [name for name, folder in folders.items() if parts[folder] == part]
+        for key, part in (("train", "train"), ("test", held))
+    }
+    kept = {part: " and ".join(folder for folder in parts if parts[folder] == part) for part in ("train", held)}
+    notes = [f"sub-folders {kept['train']} and {kept[held]} kept as the split, {kept[held]} held out"]
+    beside = Counter(folder for folder in folders.values() if parts[folder] not in ("train", held))
+    if beside:
+        named = [f"{_counted(n, noun)} of {folder}" for folder, n in beside.most_common(MOST_NAMED)]
+        more = f", … ({_counted(beside.total(), noun)} in all)" if len(beside) > MOST_NAMED else ""
+        notes.append(f"left out, as they are in neither: {', '.join(named)}{more}")
+    strays = sorted(set(paths) - set(inside))
+    return splits, notes + ([_strays_left(strays, noun)] if strays else [])
 
 
-def _sub_folders(names: Sequence[str], parts: Mapping[str, tuple[str, ...]], depth: int) -> pd.DataFrame:
-    """Label "label": the sub-folder, where every picture is in one of at least two."""
-    inside = all(len(parts[name]) > depth + 1 for name in names)
-    folders = [parts[name][depth] for name in names] if inside else []
-    return pd.DataFrame({"label": folders} if len(set(folders)) > 1 else {}, index=pd.Index(names))
+def _sub_folders(
+    splits: dict[str, list[str]], paths: Mapping[str, tuple[str, ...]], depth: int, noun: str
+) -> tuple[dict[str, list[str]], pd.DataFrame, list[str]]:
+    """(splits, labels, notes): label "label" is the sub-folder, if there are at least two and nearly every picture of
+    each split is in one. The few others are left out.
+    """
+    kept = {key: [name for name in split if len(paths[name]) > depth + 1] for key, split in splits.items()}
+    inside = [name for split in kept.values() for name in split]
+    folders = [paths[name][depth] for name in inside]
+    bare = pd.DataFrame(index=pd.Index([name for split in splits.values() for name in split]))
+    if len(set(folders)) < 2:
+        return splits, bare, []
+    strays: list[str] = []
+    for split in splits.values():
+        found = [name for name in split if len(paths[name]) <= depth + 1]
+        if len(found) >= MOST_STRAYS * len(split):
+            part = f" of {paths[found[0]][depth - 1]}" if len(splits) > 1 else ""
+            lost = f"{len(found):,} of {len(split):,} {noun}{part}"
+            return splits, bare, [f"no labels: {lost} are in no sub-folder that could be one (the first: {found[0]})"]
+        strays += found
+    remarks = [_strays_left(strays, noun)] if strays else []
+    return kept, pd.DataFrame({"label": folders}, index=pd.Index(inside)), remarks
+
+
+def _strays_left(strays: Sequence[str], noun: str) -> str:
+    return f"{_counted(len(strays), noun)} beside the sub-folders left out (the first: {strays[0]})"
+
+
+def _counted(n: int, noun: str) -> str:
+    return counted(n, noun.removesuffix("s"))

@@ -27,7 +27,9 @@ def shelf_of_zip(path: Path) -> Shelf:
         archive = zipfile.ZipFile(path)
     except (OSError, zipfile.BadZipFile) as error:
         raise DataError(f"{path}: cannot be read as a zip archive ({error})") from None
-    members = {info.filename: info for info in archive.infolist() if not info.is_dir()}
+    # old Windows tools write backslashes between folders, against the standard
+    named = {info.filename.replace("\\", "/"): info for info in archive.infolist()}
+    members = {name: info for name, info in named.items() if not name.endswith("/")}
     total, size = sum(info.file_size for info in archive.infolist()), path.stat().st_size
     if total > max(GIB, MAX_EXPANSION * size):
         raise DataError(f"{path}: refused, it would expand from {size:,} to {total:,} bytes")
