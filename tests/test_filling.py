@@ -148,6 +148,12 @@ def test_holes_are_written_as_ranges(text: str, expected: list[slice]) -> None:
     assert parse_hole(text) == expected
 
 
+@pytest.mark.parametrize("text", ["8,8", "a:b", "1:2:3", ""])
+def test_what_is_no_range_is_no_hole(text: str) -> None:
+    with pytest.raises(ValueError, match="--hole is a range an axis"):
+        parse_hole(text)
+
+
 @pytest.mark.parametrize("suffix", [".gif", ".webp"])
 def test_noise_becomes_data_frame_by_frame(flow: Run, tmp_path: Path, suffix: str) -> None:
     with Image.open(animate_sampling(flow, tmp_path / f"a{suffix}", steps=6)) as moving:

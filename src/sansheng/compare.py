@@ -132,9 +132,7 @@ def _require_size(sides: Sequence[int]) -> None:
     """Before anything is trained: pictures with a side of fewer pixels have no features of ours."""
     if min(sides) < SMALLEST:
         found = " x ".join(map(str, sides))
-        raise ValueError(
-            f"pictures are compared from {SMALLEST} x {SMALLEST} pixels on, and these are {found}"
-        )
+        raise ValueError(f"pictures are compared from {SMALLEST} x {SMALLEST} pixels on, and these are {found}")
 
 
 def _require_enough(data: Data, n: int) -> None:

@@ -12,6 +12,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -22,6 +23,7 @@ from torch import Tensor
 from sansheng import builtin, codecs
 from sansheng.codecs.base import Codec, Encoded, Reading, Records, Source, quiet
 from sansheng.codecs.database import is_url, kept_url, name_of, read_query
+from sansheng.codecs.labels import Labelled
 from sansheng.codecs.rows import Rows, chunks, is_large, on_disk
 from sansheng.errors import DataError
 from sansheng.model import Batch
@@ -31,6 +33,8 @@ SMALL = 10_000
 MOST_BYTES = 8 * 2**30
 ROWS_HASHED = 4096
 """At a time."""
+SHOWN = 5
+"""Levels that a remark names."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,7 +69,7 @@ class Data:
 
 
 def open_data(
-    source: str | Path | pd.DataFrame | np.ndarray | list[str] | Records,
+    source: str | Path | pd.DataFrame | np.ndarray | list[Any] | Records,
     *,
     kind: str | None = None,
     condition: tuple[str, ...] | str = (),
@@ -103,12 +107,12 @@ def open_data(
     digest = digest_of(found.records, found.test)
     return Data(
         name, origin, kind, digest, fitted, fitted.encode(train), fitted.encode(test), train, test,
-        tuple(found.notes), given, split_seed, alpha, asked, query, how,
+        (*found.notes, *_unseen(fitted, test)), given, split_seed, alpha, asked, query, how,
     )  # fmt: skip
 
 
 def read_records(
-    source: str | Path | pd.DataFrame | np.ndarray | list[str] | Records,
+    source: str | Path | pd.DataFrame | np.ndarray | list[Any] | Records,
     kind: str,
     *,
     alpha: bool = False,
@@ -188,7 +192,7 @@ def batch(encoded: Encoded, *, seed: int, step: int, size: int, rank: int = 0) -
 
 
 def _find(
-    source: str | Path | pd.DataFrame | np.ndarray | list[str] | Records,
+    source: str | Path | pd.DataFrame | np.ndarray | list[Any] | Records,
     kind: str | None,
     reading: Reading,
     query: str | None = None,
@@ -236,6 +240,17 @@ def _conditions(condition: tuple[str, ...] | str, codec: Codec | None) -> tuple[
     if names and names != codec.condition_names:
         raise ValueError(f"the model is conditioned on {codec.condition_names or 'nothing'}, not on {names}")
     return codec.condition_names
+
+
+def _unseen(codec: Codec, held_out: Records) -> Iterator[str]:
+    """A remark on each label of held-out examples that the model cannot be given, for it has not seen it."""
+    unseen = codec.conditions.unseen(held_out.labels) if isinstance(codec, Labelled) else {}
+    for name, values in unseen.items():
+        levels = [str(level) for level in np.unique(values)]
+        shown = f"{', '.join(levels[:SHOWN])}{', …' if len(levels) > SHOWN else ''}"
+        n = len(values)
+        some, have = ("example", "has") if n == 1 else ("examples", "have")
+        yield f"{n:,} held-out {some} {have} a {name} the training split lacks: {shown}"
 
 
 def _held(records: Records, most: int, seed: int) -> Records:

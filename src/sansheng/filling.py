@@ -5,14 +5,16 @@ The one constraint: what is known comes back as it was; only diffusion and flow,
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from sansheng.codecs.base import Records
+from sansheng.codecs.labels import Labelled
 from sansheng.codecs.text import TextCodec
 from sansheng.loop import derive_seed
 from sansheng.model import Known, Sampling, known_cells, known_means
@@ -21,13 +23,17 @@ from sansheng.run import Run
 
 @dataclass(frozen=True)
 class Drawing:
-    """How to draw what is missing: `draws` of each record, in a row; the rest as for `Run.draw`."""
+    """How to draw what is missing: `draws` of each record, in a row; the rest as for `Run.draw`.
+
+    where: labels that are given in place of the records' own; those that are neither are drawn as for `Run.draw`.
+    """
 
     draws: int = 1
     seed: int = 0
     steps: int | None = None
     sampler: str | None = None
     guidance: float | None = None
+    where: Mapping[str, Any] = field(default_factory=dict)
 
 
 ONCE = Drawing()
@@ -57,8 +63,11 @@ def fill_cells(run: Run, records: Records, known: Tensor, how: Drawing = ONCE) -
     return _draw(run, records, lambda x: known_cells(x, next(order).to(x.device)), how)
 
 
-def fill_lines(run: Run, lines: Sequence[str], *, gap: str = GAP, how: Drawing = ONCE) -> Records:
-    """Each line with its `gap` characters replaced by drawn ones.
+def fill_lines(
+    run: Run, lines: Sequence[str], *, gap: str = GAP, how: Drawing = ONCE,
+    labels: Mapping[str, np.ndarray] | None = None,
+) -> Records:  # fmt: skip
+    """Each line with its `gap` characters replaced by drawn ones. labels: of the lines, where they have any.
 
     A line that ends in a gap may end earlier or go on. Raises ValueError for a model of anything but text, a gap that
     is a character of the data, or a line longer than those the model draws.
@@ -80,7 +89,9 @@ def fill_lines(run: Run, lines: Sequence[str], *, gap: str = GAP, how: Drawing =
         at[row, places] = True
         if places and line.endswith(gap):
             at[row, places[-1] :] = True
-    records = Records([line.replace(gap, codec.alphabet[:1] or "a") for line in lines], {}, {"unit": codec.unit})
+    records = Records(
+        [line.replace(gap, codec.alphabet[:1] or "a") for line in lines], labels or {}, {"unit": codec.unit}
+    )
     known = ~at[:, None].expand(-1, codec.space.channels, -1)
     made = fill_cells(run, records, known, how)
     if codec.tokens.kind != "characters":
@@ -159,7 +170,7 @@ def _draw(run: Run, records: Records, known: Callable[[Tensor], Known], how: Dra
     """`draws` of each record; known: encoded records ``(B, C, *P)`` -> `Known`."""
     if how.draws < 1:
         raise ValueError(f"draw at least once, not {how.draws} times")
-    repeated = records.take(np.arange(len(records)).repeat(how.draws))
+    repeated = labelled(run, records.take(np.arange(len(records)).repeat(how.draws)), how.where, how.seed)
     encoded = run.codec.encode(repeated)
     condition = encoded.condition
     if condition is None:
@@ -171,12 +182,37 @@ def _draw(run: Run, records: Records, known: Callable[[Tensor], Known], how: Dra
         given = None if condition is None else condition[first : first + CHUNK].to(run.device)
         settings = Sampling(how.steps, how.sampler, how.guidance, known=known(x))
         pieces.append(run.model.sample(len(x), condition=given, settings=settings, generator=generator).cpu())
-    return run.codec.decode(torch.cat(pieces), condition)
+    return with_own_labels(run.codec.decode(torch.cat(pieces), condition), repeated)
+
+
+def labelled(run: Run, records: Records, where: Mapping[str, Any], seed: int) -> Records:
+    """Records with a value for each label the model is conditioned on: as `where` says, or their own, or else drawn.
+
+    Raises ValueError for labels in `where` that there are not, and for any of a table, which are columns.
+    """
+    if where and not isinstance(run.codec, Labelled):
+        raise ValueError(f"--where is for labels, and what is given of a {run.codec.kind} stands in its columns")
+    if not isinstance(run.codec, Labelled) or not (where or lacking(run, records)):
+        return records
+    drawn = run.codec.conditions.decode(run.condition_rows(len(records), where, seed))
+    return replace(records, labels={**drawn, **records.labels, **{name: drawn[name] for name in where}})
+
+
+def lacking(run: Run, records: Records) -> list[str]:
+    """The labels the model is conditioned on that these records do not have."""
+    names = run.codec.conditions.names if isinstance(run.codec, Labelled) else ()
+    return [name for name in names if name not in records.labels]
+
+
+def with_own_labels(made: Records, records: Records) -> Records:
+    """What was made of `records`, one of each, under the labels these have: the model need not know all of them."""
+    return replace(made, labels={name: records.labels.get(name, column) for name, column in made.labels.items()})
 
 
 def parse_hole(text: str) -> list[slice]:
     """``"8:20,8:20"`` -> slices; an end may be left out. Raises ValueError for other texts."""
     try:
-        return [slice(*(int(end) if end.strip() else None for end in part.split(":", 1))) for part in text.split(",")]
+        ends = [part.split(":") for part in text.split(",")]
+        return [slice(int(a) if a.strip() else None, int(b) if b.strip() else None) for a, b in ends]
     except ValueError:
         raise ValueError(f"--hole is a range an axis, such as 8:20,8:20 (rows, columns), not {text!r}") from None

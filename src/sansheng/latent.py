@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from sansheng.codecs.base import Records
+from sansheng.filling import labelled, with_own_labels
 from sansheng.model import Batch, HasCode
 from sansheng.run import Run
 
@@ -18,8 +19,9 @@ CHUNK = 500
 
 def reconstruct(run: Run, records: Records) -> Records:
     """Each record as the model knows it: encoded, and decoded from its code alone."""
+    records = labelled(run, records, {}, 0)
     codes, condition = encode(run, records)
-    return show(run, codes, condition)
+    return with_own_labels(show(run, codes, condition), records)
 
 
 def interpolate(run: Run, records: Records, steps: int = 8) -> Records:
@@ -31,10 +33,12 @@ def interpolate(run: Run, records: Records, steps: int = 8) -> Records:
         raise ValueError(
             f"a way leads from one record to another in 2 or more steps, not {steps} steps from {len(records)}"
         )
-    codes, condition = encode(run, records.take(np.arange(2)))
+    ends = labelled(run, records.take(np.arange(2)), {}, 0)
+    codes, condition = encode(run, ends)
     share = torch.linspace(0, 1, steps)[:, None]
-    nearer = None if condition is None else condition[(share[:, 0] > 0.5).long()]
-    return show(run, (1 - share) * codes[:1] + share * codes[1:], nearer)
+    end = (share[:, 0] > 0.5).long()
+    way = show(run, (1 - share) * codes[:1] + share * codes[1:], None if condition is None else condition[end])
+    return with_own_labels(way, ends.take(end.numpy()))
 
 
 def traverse(run: Run, record: Records, latent: int, *, steps: int = 7, span: float = 3.0) -> Records:
@@ -42,12 +46,14 @@ def traverse(run: Run, record: Records, latent: int, *, steps: int = 7, span: fl
 
     Codes are scaled so that N(0, 1) is common. Raises ValueError for a `latent` there is not.
     """
-    codes, condition = encode(run, record.take(np.arange(1)))
+    record = labelled(run, record.take(np.arange(1)), {}, 0)
+    codes, condition = encode(run, record)
     if not 0 <= latent < codes.shape[1]:
         raise ValueError(f"the code has numbers 0 to {codes.shape[1] - 1}, and no {latent}")
     walked = codes.repeat(steps, 1)
     walked[:, latent] = torch.linspace(-span, span, steps)
-    return show(run, walked, None if condition is None else condition.repeat(steps, 1))
+    turned = show(run, walked, None if condition is None else condition.repeat(steps, 1))
+    return with_own_labels(turned, record.take(np.zeros(steps, int)))
 
 
 def surprise(run: Run, records: Records, *, samples: int = 50, seed: int = 0, variational: bool = False) -> np.ndarray:

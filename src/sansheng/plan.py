@@ -23,7 +23,7 @@ from sansheng.loop import State
 from sansheng.recipe import DataReference, Recipe, resolve
 from sansheng.rules import broken, read_rules, seen_together
 
-Source = str | Path | pd.DataFrame | np.ndarray | list[str] | Records
+Source = str | Path | pd.DataFrame | np.ndarray | list[Any] | Records
 """A built-in name, a path, or the data itself."""
 EVERY = 10.0
 """Seconds between two words on how far reading has come."""

@@ -52,6 +52,38 @@ def test_few_whole_numbers_and_text_are_levels_the_rest_quantities(column, kind)
     assert label.slot == (Real(1) if kind is Number else Category(len(np.unique(column.astype(str)))))
 
 
+@pytest.mark.parametrize(
+    "column",
+    [
+        np.array([20.3, 20.65, 21.0, 21.35] * 10),
+        np.array([1 / 3, 2 / 3, 1e6 + 1 / 7]),
+        np.array([0.1, 0.25, 5.3], np.float32),
+        np.array([0.5, 0.5]),
+        np.round(np.random.default_rng(0).normal(12_000, 1000, 500), 2),
+        np.arange(1000.0),
+        1e-25 * np.arange(1.0, 9.0),
+    ],
+)
+def test_quantities_come_back_to_the_last_digit(column):
+    fitted = Conditions.fit({"age": column}, ["age"])
+    assert isinstance(fitted.labels[0], Number)
+    for conditions in (fitted, Conditions.from_json(json.loads(json.dumps(fitted.to_json())))):
+        np.testing.assert_array_equal(conditions.decode(conditions.encode({"age": column}))["age"], column)
+
+
+def test_a_quantity_that_was_typed_is_not_taken_for_one_that_was_seen():
+    conditions = Conditions.fit({"age": np.array([20.3, 20.65] * 5)}, ["age"])
+    assert conditions.decode(conditions.encode_given({"age": "20.5"}, 1))["age"].tolist() == [20.5]
+
+
+def test_quantities_of_runs_that_kept_no_values_come_back_rounded():
+    fields = {"name": "age", "mean": 20.825, "sd": 0.3913, "dtype": "<f8"}
+    conditions = Conditions.from_json([fields])
+    assert conditions.to_json() == [fields]
+    back = conditions.decode(conditions.encode({"age": np.array([20.65, 21.0])}))["age"]
+    assert back.tolist() == [20.65, 21.0]
+
+
 def test_numbers_are_standardised_by_the_training_split():
     column = np.random.default_rng(0).normal(100, 15, 500)
     conditions = Conditions.fit({"iq": column}, ["iq"])

@@ -186,6 +186,37 @@ def test_the_largest_of_all_deep_pictures_says_what_is_white(tmp_path, largest, 
     assert f"2 images of more than 8 bits: {white:,} read as white" in notes(source)
 
 
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        (np.array([-1000, 0, 2000], np.int32), "images of more than 8 bits: -1,000 read as black, 2,000 as white"),
+        (np.array([-1000, 0, 2000], np.float32), "images of floats: -1,000 read as black, 2,000 as white"),
+        (np.array([-0.5, 0, 0.5], np.float32), "images of floats: -1 read as black, 1 as white"),
+        (np.array([-7, -6, -5], np.int32), "images of more than 8 bits: -7 read as black, -5 as white"),
+    ],
+)
+def test_negative_values_are_not_clipped_to_black(tmp_path, values, said):
+    for i in range(2):
+        save(tmp_path / f"{i}.tif", np.tile(values[:, None], (1, 3)))
+    source = image.read(tmp_path)
+    low, high = (-1, 1) if abs(values).max() < 1 else (values[0], values[-1])
+    expected = np.rint(255 * (values.astype(float) - low) / (high - low))
+    np.testing.assert_array_equal(source.records.values[0, :, 0, 0], expected)
+    assert f"2 {said}" in notes(source)
+
+
+@pytest.mark.parametrize("bad", [np.inf, -np.inf, np.nan])
+def test_a_picture_with_pixels_that_are_no_numbers_is_left_out_alone(rng, tmp_path, bad):
+    values = rng.random((6, 4, 4)).astype(np.float32)
+    values[3, 0, 0] = bad
+    for i in range(6):
+        save(tmp_path / f"{i}.tif", values[i])
+    source = image.read(tmp_path)
+    kept = np.rint(255 * np.delete(values, 3, axis=0))
+    np.testing.assert_array_equal(source.records.values[..., 0], kept)
+    assert "skipped 1 broken: 3.tif (pixels that are not finite numbers)" in notes(source)
+
+
 def test_every_rule_is_said_with_its_count(tmp_path):
     red = np.broadcast_to(np.array([255, 0, 0], np.uint8), (4, 4, 3))
     exif = Image.Exif()

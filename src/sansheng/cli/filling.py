@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from sansheng.cli.commands import app, reporter
-from sansheng.cli.latent import Target
+from sansheng.cli.latent import Given, Target, say_what_is_drawn
 from sansheng.cli.options import Device, Force, Quiet, RunPath, Seed, Source, option, refuse_overwriting
 from sansheng.events import Event, Observer
 
@@ -29,8 +29,8 @@ def fill(
     gap: Annotated[str, option("In lines, the character that stands for one to be found.")] = "_",
     length: Annotated[int | None, option("Of a long text, how many characters it is to have in the end.")] = None,
     n: Annotated[int | None, option(f"How many, from the first on: all lines, of others {FEW}.", *NUMBER)] = None,
-    draws: Draws = 1, seed: Seed = 0, steps: Steps = None, out: Target = None, device: Device = "auto",
-    force: Force = False, quiet: Quiet = False,
+    draws: Draws = 1, seed: Seed = 0, steps: Steps = None, where: Given = None, out: Target = None,
+    device: Device = "auto", force: Force = False, quiet: Quiet = False,
 ) -> None:  # fmt: skip
     """Draw what is missing: a hole in pictures, gaps in lines, how a text goes on. For diffusion and flow.
 
@@ -43,10 +43,10 @@ def fill(
         sansheng fill runs/plays-diffusion-1 beginning.txt --length 1000
     """
 
-    def act(module: Any, trained: Any, records: Any, observe: Observer) -> Any:
+    def act(module: Any, trained: Any, records: Any, given: Any, observe: Observer) -> Any:
         lines = isinstance(records.values, list)
         count = n if n is not None else len(records) if lines else FEW
-        some, how = _first(records, count, observe), module.Drawing(draws, seed, steps)
+        some, how = _first(records, count, observe), module.Drawing(draws, seed, steps, where=given)
         if hole is not None:
             return module.fill_hole(trained, some, module.parse_hole(hole), how)
         if records.about.get("unit") == "windows":
@@ -55,10 +55,10 @@ def fill(
         if length is not None:
             raise ValueError("--length is for models of one long text")
         if lines:
-            return module.fill_lines(trained, some.values, gap=gap, how=how)
+            return module.fill_lines(trained, some.values, gap=gap, how=how, labels=some.labels)
         raise ValueError("say with --hole what of these data is to be drawn anew, such as --hole 4:8,0:8")
 
-    _write(run, data, out, device, force, quiet, act)
+    _write(run, data, where, out, device, force, quiet, act)
 
 
 @app.command(sort_key=12)
@@ -134,8 +134,8 @@ def impute(
 def enlarge(
     run: RunPath, data: Source, /, *,
     n: Annotated[int, option("How many pictures, from the first on.", *NUMBER)] = FEW,
-    draws: Draws = 1, seed: Seed = 0, steps: Steps = None, out: Target = None, device: Device = "auto",
-    force: Force = False, quiet: Quiet = False,
+    draws: Draws = 1, seed: Seed = 0, steps: Steps = None, where: Given = None, out: Target = None,
+    device: Device = "auto", force: Force = False, quiet: Quiet = False,
 ) -> None:  # fmt: skip
     """Enlarge small pictures to the size a model was trained on, keeping their means. For diffusion and flow.
 
@@ -144,10 +144,11 @@ def enlarge(
         sansheng enlarge runs/faces-flow-1 thumbnails/ --draws 4 --out faces.png
     """
 
-    def act(module: Any, trained: Any, records: Any, observe: Observer) -> Any:
-        return module.enlarge(trained, _first(records, n, observe), module.Drawing(draws, seed, steps))
+    def act(module: Any, trained: Any, records: Any, given: Any, observe: Observer) -> Any:
+        how = module.Drawing(draws, seed, steps, where=given)
+        return module.enlarge(trained, _first(records, n, observe), how)
 
-    _write(run, data, out, device, force, quiet, act, resized=False)
+    _write(run, data, where, out, device, force, quiet, act, resized=False)
 
 
 @app.command(sort_key=13)
@@ -190,20 +191,23 @@ def _first(records: Any, n: int, observe: Observer) -> Any:
 
 
 def _write(
-    run: str, data: str, out: str | None, device: str, force: bool, quiet: bool, act: Any, *, resized: bool = True
-) -> None:
+    run: str, data: str, where: list[str] | None, out: str | None, device: str, force: bool, quiet: bool, act: Any, *,
+    resized: bool = True,
+) -> None:  # fmt: skip
     """Read, draw and write, as `sample` writes."""
     refuse_overwriting(out, force)
     from sansheng import filling
     from sansheng.cli import samples
     from sansheng.run import load
+    from sansheng.where import as_mapping
 
     with reporter(quiet) as observe:
-        trained = load(run, device=device)
+        trained, given = load(run, device=device), as_mapping(where or ())
         observe(Event("phase", f"reading {data}"))
         records = samples.read_unfinished(trained, data, resized=resized)
+        say_what_is_drawn(trained, records, given, observe)
         observe(Event("phase", "drawing"))
-        made = act(filling, trained, records, observe)
+        made = act(filling, trained, records, given, observe)
         target = Path(out).expanduser() if out is not None else None
         if target is None and samples.text(trained.codec, made) is None:
             target = trained.path / "filled"

@@ -7,21 +7,27 @@ from __future__ import annotations
 
 import csv
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 from sansheng.cli.commands import app, reporter
 from sansheng.cli.options import Device, Force, Quiet, RunPath, Source, flag, option, refuse_overwriting
-from sansheng.events import Event
+from sansheng.events import Event, Observer
 
 Target = Annotated[str | None, option("A folder (of images) or a file, as for sample.", metavar="PATH")]
 Rows = Annotated[str, option("Which examples, counted from 0, with commas between.", metavar="N,N")]
 
+Given = Annotated[
+    list[str] | None,
+    option("A label given to all of your examples, in place of their own, if they have any.", metavar="NAME=VALUE"),
+]
+
 
 @app.command(sort_key=7)
 def reconstruct(
-    run: RunPath, data: Source, /, *, out: Target = None, device: Device = "auto", force: Force = False,
-    quiet: Quiet = False,
+    run: RunPath, data: Source, /, *, where: Given = None, out: Target = None, device: Device = "auto",
+    force: Force = False, quiet: Quiet = False,
 ) -> None:  # fmt: skip
     """Show your own examples as a VAE knows them: encoded to its few numbers, and back.
 
@@ -29,14 +35,17 @@ def reconstruct(
 
         sansheng reconstruct runs/digits-vae-1 digits --out seen.png
     """
-    _walk(run, data, out, device, force, quiet, lambda latent, trained, records: latent.reconstruct(trained, records))
+    _walk(
+        run, data, where, out, device, force, quiet,
+        lambda latent, trained, records: latent.reconstruct(trained, records),
+    )  # fmt: skip
 
 
 @app.command(sort_key=8)
 def interpolate(
     run: RunPath, data: Source, /, *, rows: Rows = "0,1",
     steps: Annotated[int, option("How many, ends included.")] = 8,
-    out: Target = None, device: Device = "auto", force: Force = False, quiet: Quiet = False,
+    where: Given = None, out: Target = None, device: Device = "auto", force: Force = False, quiet: Quiet = False,
 ) -> None:  # fmt: skip
     """Walk from one of your examples to another through the numbers a VAE knows them by.
 
@@ -46,7 +55,7 @@ def interpolate(
     """
     wanted = _numbers(rows)
     _walk(
-        run, data, out, device, force, quiet,
+        run, data, where, out, device, force, quiet,
         lambda latent, trained, records: latent.interpolate(trained, _pick(records, wanted), steps),
     )  # fmt: skip
 
@@ -56,7 +65,7 @@ def traverse(
     run: RunPath, data: Source, /, *, row: Annotated[int, option("Which example, counted from 0.")] = 0,
     latent: Annotated[int, option("Which of its numbers is turned, counted from 0.")] = 0,
     steps: Annotated[int, option("How many places.")] = 7,
-    out: Target = None, device: Device = "auto", force: Force = False, quiet: Quiet = False,
+    where: Given = None, out: Target = None, device: Device = "auto", force: Force = False, quiet: Quiet = False,
 ) -> None:  # fmt: skip
     """Turn one of the numbers a VAE knows an example by, and see what it stands for.
 
@@ -65,7 +74,7 @@ def traverse(
         sansheng traverse runs/digits-vae-1 digits --row 5 --latent 2 --out knob.png
     """
     _walk(
-        run, data, out, device, force, quiet,
+        run, data, where, out, device, force, quiet,
         lambda module, trained, records: module.traverse(trained, _pick(records, [row]), latent, steps=steps),
     )  # fmt: skip
 
@@ -107,22 +116,37 @@ def anomaly(
         table.writerow([i, *named[i], f"{bits[i]:.4f}", f"{np.searchsorted(usual, bits[i]) / len(usual):.4f}"])
 
 
-def _walk(run: str, data: str, out: str | None, device: str, force: bool, quiet: bool, act: Any) -> None:
+def _walk(
+    run: str, data: str, where: list[str] | None, out: str | None, device: str, force: bool, quiet: bool, act: Any
+) -> None:
     """Read, act and write, as `sample` writes."""
     refuse_overwriting(out, force)
     from sansheng import latent
     from sansheng.cli import samples
+    from sansheng.filling import labelled
     from sansheng.run import load
+    from sansheng.where import as_mapping
 
     with reporter(quiet) as observe:
-        trained = load(run, device=device)
+        trained, given = load(run, device=device), as_mapping(where or ())
         observe(Event("phase", f"reading {data}"))
-        made = act(latent, trained, samples.read_for(trained, data))
+        records = samples.read_for(trained, data)
+        say_what_is_drawn(trained, records, given, observe)
+        made = act(latent, trained, labelled(trained, records, given, 0))
         target = _target(trained, made, out)
         refuse_overwriting(target, force)
         if target is not None:
             samples.write(trained.codec, made, target)
     print(target) if target is not None else sys.stdout.write(samples.text(trained.codec, made) or "")
+
+
+def say_what_is_drawn(trained: Any, records: Any, given: Mapping[str, Any], observe: Observer) -> None:
+    """A remark where examples have no label that the model has to be given, and none was typed."""
+    from sansheng.filling import lacking
+
+    for name in lacking(trained, records):
+        if name not in given:
+            observe(Event("note", f"no {name} is given, so it is drawn as in training; --where {name}=VALUE gives one"))
 
 
 def _target(trained: Any, made: Any, out: str | None) -> Path | None:

@@ -5,6 +5,7 @@ The one constraint: all images of a data set have one size and one number of cha
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
@@ -24,15 +25,18 @@ from sansheng.codecs.labels import Conditions, summarise
 from sansheng.codecs.pictures import NO_ALPHA, read_pictures
 from sansheng.codecs.pixels import (
     MAX_SIDE,
+    Scale,
     array_to_images,
     asked_size,
     by,
     counted,
     fitted,
+    kept_scales,
     narrowed,
     over_white,
     resized,
     scale_of,
+    settled_scales,
     to_nhwc,
     to_picture,
     widened,
@@ -47,7 +51,7 @@ GRID_IMAGES = 64
 GRID_WIDTH = 640
 """About how wide a grid is drawn [px]."""
 WRITTEN = (".png", ".npz", ".npy")
-OPTIONS = ("size",)
+OPTIONS = ("size", "scale")
 READABLE = (zipped.SUFFIX, parquet.SUFFIX, *SUFFIXES)
 COLOURS = {1: "grey", 2: "grey + alpha", 3: "RGB", 4: "RGBA"}
 
@@ -69,7 +73,7 @@ def read(path: Path, reading: Reading | None = None) -> Source:
     try:
         source = from_arrays(
             found.values, found.labels, test_values=found.test_values, test_labels=found.test_labels, alpha=how.alpha,
-            size=asked_size(how.options),
+            size=asked_size(how.options), settled=settled_scales(how.options),
         )  # fmt: skip
     except DataError as error:
         raise DataError(f"{path}: {error}") from error
@@ -84,16 +88,19 @@ def from_arrays(
     test_labels: Mapping[str, np.ndarray] | None = None,
     alpha: bool = False,
     size: tuple[int, int] | None = None,
+    settled: Mapping[str, Scale] | None = None,
 ) -> Source:
     """Images of any layout and range as records.
 
     values: (N, H, W), (N, H, W, C), (N, C, H, W) with C = 1 … 4, or (N, H·W) for squares; numbers of any range, which
     is found in the training images and used for the test images too. alpha: keep the last channel of 2 or 4 where any
     training image is transparent; else they are laid over white. size: (width, height) they are cropped and resized to;
-    without it those over `MAX_SIDE` px are shrunk.
+    without it those over `MAX_SIDE` px are shrunk. settled: scales of data that were read before, by kind of number.
     """
     nhwc, remark = to_nhwc(values)
-    scale = scale_of(values)
+    numbers = _numbers(values.dtype)
+    scale = _settled_for(values, (settled or {}).get(numbers)) or scale_of(values)
+    about = kept_scales({numbers: scale}) if numbers else {}
     clear = _count_clear(nhwc, scale.high)
     kept = alpha and clear > 0
     images = array_to_images(values, scale, kept, size)
@@ -102,13 +109,14 @@ def from_arrays(
         why = "" if size else f" (at most {MAX_SIDE} px a side unless --size says more)"
         done = "resized" if size else "shrunk"
         notes.append(f"images {done} from {by(*nhwc.shape[1:3])} to {by(*images.shape[1:3])}{why}")
-    records = Records(images, label_columns(labels or {}, len(images), "training images"))
+    records = Records(images, label_columns(labels or {}, len(images), "training images"), about)
     if test_values is None or not len(test_values):
         return Source(records, None, notes)
     test = array_to_images(test_values, scale, kept, size)
     if test.shape[1:] != images.shape[1:]:
         raise DataError(f"test images are {test.shape[1:]}, training images {images.shape[1:]} (H, W, C)")
-    return Source(records, Records(test, label_columns(test_labels or {}, len(test), "test images")), notes)
+    held_out = Records(test, label_columns(test_labels or {}, len(test), "test images"), about)
+    return Source(records, held_out, notes)
 
 
 def brought_to(source: Source, options: Mapping[str, str]) -> Source:
@@ -139,12 +147,18 @@ class ImageCodec:
     kind = "image"
     level = 2 / 255
 
-    def __init__(self, shape: tuple[int, int, int], conditions: Conditions, description: list[tuple[str, str]]) -> None:
-        """shape: (H, W, C) of every image. description: what `fit` understood, as (name, text) lines."""
+    def __init__(
+        self, shape: tuple[int, int, int], conditions: Conditions, description: list[tuple[str, str]],
+        scale: Mapping[str, list[float]] | None = None,
+    ) -> None:  # fmt: skip
+        """shape: (H, W, C) of every image. description: what `fit` understood, as (name, text) lines. scale: what was
+        black and white where that had to be found (`pixels.kept_scales`).
+        """
         height, width, channels = shape
         self.shape = shape
         self.conditions = conditions
         self.description = description
+        self.scale = dict(scale or {})
         self.space = Space((Real(channels, -1.0, 1.0),), (height, width))
         self.condition_space = conditions.space
         self.condition_names = conditions.names
@@ -160,7 +174,8 @@ class ImageCodec:
         n, height, width, channels = values.shape
         data = f"{counted(n, f'{COLOURS[channels]} image')}, {by(height, width)}"
         description = [("data", data), *summarise(records.labels)]
-        return cls((height, width, channels), Conditions.fit(records.labels, condition), description)
+        conditions, scale = Conditions.fit(records.labels, condition), records.about.get("scale")
+        return cls((height, width, channels), conditions, description, scale)
 
     def encode(self, records: Records) -> Encoded:
         """Images above `rows.LARGE` bytes are encoded when they are asked for.
@@ -181,8 +196,9 @@ class ImageCodec:
         if len(values.shape) != 4 or values.dtype != np.uint8 or values.shape[3] not in COLOURS:
             raise DataError(f"expected images of shape {self.shape} (H, W, C), got {values.dtype} {values.shape[1:]}")
         height, width, channels = self.shape
-        whole = 3 if channels in (1, 3) else 4
-        found = [widened(fitted(to_picture(np.asarray(image)), (width, height)), whole) for image in values]
+        alpha = channels in (2, 4)
+        shown = (np.asarray(image) if alpha else _opaque(np.asarray(image)) for image in values)
+        found = [widened(fitted(to_picture(image), (width, height)), 4 if alpha else 3) for image in shown]
         return narrowed(np.stack(found), channels)
 
     def encode_condition(self, given: Mapping[str, Any], n: int) -> Tensor:
@@ -223,6 +239,10 @@ class ImageCodec:
         to_picture(_overview(_opaque(records.values[:GRID_IMAGES]))).save(target, format="PNG")
         return target
 
+    def reading(self) -> dict[str, str]:
+        """Options that read other images by the scale of these, however dark or bright they are."""
+        return {"scale": json.dumps(self.scale)} if self.scale else {}
+
     def describe(self) -> list[tuple[str, str]]:
         given = [("condition", ", ".join(self.condition_names))] if self.condition_names else []
         return [*self.description, *given]
@@ -233,6 +253,7 @@ class ImageCodec:
             "shape": list(self.shape),
             "conditions": self.conditions.to_json(),
             "description": [list(line) for line in self.description],
+            **({"scale": self.scale} if self.scale else {}),
         }
 
     def arrays(self) -> dict[str, np.ndarray]:
@@ -243,7 +264,8 @@ class ImageCodec:
         """Restore what `to_json` and `arrays` saved."""
         height, width, channels = data["shape"]
         description = [(name, text) for name, text in data["description"]]
-        return cls((height, width, channels), Conditions.from_json(data["conditions"]), description)
+        conditions = Conditions.from_json(data["conditions"])
+        return cls((height, width, channels), conditions, description, data.get("scale"))
 
 
 def _shelf(path: Path) -> Shelf | None:
@@ -255,6 +277,22 @@ def _shelf(path: Path) -> Shelf | None:
     if suffix == zipped.SUFFIX:
         return zipped.shelf_of_zip(path)
     return parquet.shelf_of_parquet(str(path), [path]) if suffix == parquet.SUFFIX else None
+
+
+def _numbers(dtype: np.dtype) -> str:
+    """Of what kind the scale is that is kept: what is white among floats says nothing of bytes; none of truth values.
+
+    Bytes are apart from other whole numbers because samples are written as bytes, whatever the data were.
+    """
+    return "bytes" if dtype == np.uint8 else {"i": "whole", "u": "whole", "f": "real"}.get(dtype.kind, "")
+
+
+def _settled_for(values: np.ndarray, settled: Scale | None) -> Scale | None:
+    """The scale of earlier data, unless these cannot be read by it: bytes above its white, values that are no numbers
+    (which `scale_of` refuses)."""
+    finite = values.dtype.kind != "f" or bool(np.isfinite(values).all())
+    beyond = settled is not None and values.dtype == np.uint8 and bool((values > settled.high).any())
+    return settled if finite and not beyond else None
 
 
 def _to_numbers(values: np.ndarray) -> Tensor:
@@ -279,7 +317,7 @@ def _alpha_note(shape: tuple[int, ...], clear: int, alpha: bool) -> str | None:
 
 def _opaque(images: np.ndarray) -> np.ndarray:
     """As they look on a white page."""
-    return over_white(images) if images.shape[3] in (2, 4) else images
+    return over_white(images) if images.shape[-1] in (2, 4) else images
 
 
 def _overview(images: np.ndarray) -> np.ndarray:

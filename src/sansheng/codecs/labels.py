@@ -22,6 +22,8 @@ MAX_LEVELS = 1000
 WHOLE_NUMBER_LEVELS = 256
 """Whole numbers with more distinct values than this are a quantity, not levels."""
 SHOWN_LEVELS = 12
+MOST_KEPT = 100
+"""A quantity of so few distinct values keeps them, so that they come back to the last digit."""
 
 
 @final
@@ -44,6 +46,11 @@ class Levels:
         one_hot = torch.zeros(len(column), len(self.values))
         return one_hot.scatter_(1, torch.from_numpy(index)[:, None], torch.from_numpy(known).float()[:, None])
 
+    def unseen(self, column: np.ndarray) -> np.ndarray:
+        """The values of a column that are no level."""
+        plain = _comparable(self.name, column, self.values)
+        return plain[~np.isin(plain, self.values)]
+
     def parse(self, typed: Any) -> Tensor:
         """One-hot ``(levels,)`` of a level as a person types it."""
         levels = self.values.tolist()
@@ -62,12 +69,16 @@ class Levels:
 @final
 @dataclass(frozen=True)
 class Number:
-    """A label that is a quantity, given as (value − mean)/sd."""
+    """A label that is a quantity, given as (value − mean)/sd. values: those of the training split, sorted, where few.
+
+    What is given is rounded to float32 on its way to the model, so labels come back as the number that was meant.
+    """
 
     name: str
     mean: float
     sd: float
     dtype: str
+    values: tuple[float, ...] = ()
 
     @property
     def slot(self) -> Real:
@@ -89,12 +100,26 @@ class Number:
         return torch.tensor([(value - self.mean) / self.sd])
 
     def decode(self, block: Tensor) -> np.ndarray:
-        value = block[:, 0].cpu().double().numpy() * self.sd + self.mean
-        dtype = np.dtype(self.dtype)
-        return (value if dtype.kind == "f" else np.rint(value)).astype(dtype)
+        given = block[:, 0].cpu().float().numpy()
+        value, dtype = given.astype(np.float64) * self.sd + self.mean, np.dtype(self.dtype)
+        if dtype.kind != "f":
+            return np.rint(value).astype(dtype)
+        unsure = np.maximum(np.spacing(np.abs(given)) * self.sd, 1e-14 * np.abs(value))
+        return self._known(value, _rounded(value, unsure), unsure).astype(dtype)
+
+    def _known(self, value: np.ndarray, otherwise: np.ndarray, unsure: np.ndarray) -> np.ndarray:
+        """The values of the training split that numbers cannot be told from, and `otherwise` where there is none."""
+        if not self.values:
+            return otherwise
+        known = np.array(self.values)
+        right = np.searchsorted(known, value).clip(1, max(1, len(known) - 1))
+        left, right = known[right - 1], known[right.clip(max=len(known) - 1)]
+        nearest = np.where(value - left <= right - value, left, right)
+        return np.where(np.abs(value - nearest) <= unsure, nearest, otherwise)
 
     def to_json(self) -> dict[str, Any]:
-        return {"name": self.name, "mean": self.mean, "sd": self.sd, "dtype": self.dtype}
+        kept = {"values": list(self.values)} if self.values else {}
+        return {"name": self.name, "mean": self.mean, "sd": self.sd, "dtype": self.dtype, **kept}
 
 
 @final
@@ -170,6 +195,12 @@ class Conditions:
         blocks = condition.split([label.slot.width for label in self.labels], dim=1)
         return {label.name: label.decode(block) for label, block in zip(self.labels, blocks, strict=True)}
 
+    def unseen(self, labels: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """By name, the levels of these labels, ``(M,)`` with repeats, that the training split did not have."""
+        known = [label for label in self.labels if isinstance(label, Levels) and label.name in labels]
+        found = {label.name: label.unseen(labels[label.name]) for label in known}
+        return {name: values for name, values in found.items() if len(values)}
+
     def to_json(self) -> list[dict[str, Any]]:
         return [label.to_json() for label in self.labels]
 
@@ -205,7 +236,8 @@ def _fit_label(name: str, column: np.ndarray) -> Levels | Number:
     values = np.unique(plain)
     if not _categorical(plain, values):
         real = plain.astype(np.float64)
-        return Number(name, float(real.mean()), float(real.std()) or 1.0, plain.dtype.str)
+        kept = values.astype(np.float64).tolist() if len(values) <= MOST_KEPT else ()
+        return Number(name, float(real.mean()), float(real.std()) or 1.0, plain.dtype.str, tuple(kept))
     if len(values) > MAX_LEVELS:
         raise ValueError(
             f"cannot condition on {name!r}: it has {len(values):,} levels, at most {MAX_LEVELS:,} are allowed"
@@ -216,7 +248,16 @@ def _fit_label(name: str, column: np.ndarray) -> Levels | Number:
 def _label_from_json(fields: Mapping[str, Any]) -> Levels | Number:
     if "levels" in fields:
         return Levels(fields["name"], np.array(fields["levels"], dtype=fields["dtype"]))
-    return Number(fields["name"], fields["mean"], fields["sd"], fields["dtype"])
+    kept = tuple(fields.get("values", ()))  # runs of before did not keep them
+    return Number(fields["name"], fields["mean"], fields["sd"], fields["dtype"], kept)
+
+
+def _rounded(value: np.ndarray, unsure: np.ndarray) -> np.ndarray:
+    """Numbers with no more decimals than are sure, so that 20.65 does not come back as 20.649999994872946."""
+    place = np.ceil(np.log10(np.maximum(unsure, 1e-300)))
+    power = 10.0 ** np.abs(place.clip(-22, 22))  # powers of ten up to this one are exact
+    rounded = np.where(place < 0, np.rint(value * power) / power, np.rint(value / power) * power)
+    return np.where(np.abs(place) <= 22, rounded, value)
 
 
 def _categorical(plain: np.ndarray, values: np.ndarray) -> bool:

@@ -24,14 +24,18 @@ from sansheng.codecs.label_file import to_labels
 from sansheng.codecs.pixels import (
     MAX_SIDE,
     Rule,
+    Scale,
     asked_size,
     by,
     capped,
     counted,
-    depth_of,
+    deep_scale,
     fitted,
+    kept_scales,
+    light_scale,
     narrowed,
     plain,
+    settled_scales,
     widened,
 )  # fmt: skip
 from sansheng.codecs.shelf import Shelf
@@ -48,14 +52,15 @@ NO_ALPHA = "no image is transparent: no alpha kept"
 
 @dataclass(frozen=True)
 class Look:
-    """What the head of a file says. size: (width, height) as the picture is meant to be seen. high: its largest value,
-    where it has more than 8 bits.
+    """What the head of a file says. size: (width, height) as the picture is meant to be seen. low, high: its least and
+    largest value, where it has more than 8 bits.
     """
 
     size: tuple[int, int]
     mode: str
     turned: bool
     animated: bool
+    low: float = 0.0
     high: float = 0.0
 
 
@@ -77,8 +82,8 @@ def read_pictures(shelf: Shelf, reading: Reading) -> Source:
 
     Pictures are turned by their EXIF tag, made grey if all of the training pictures are, laid over white unless their
     transparency is kept, and brought to the size that is asked for, or else to the commonest, at most `MAX_SIDE` on the
-    longer side (centre-crop to its aspect, then resize). A set that is large when decoded is decoded once and kept
-    (`cache`).
+    longer side (centre-crop to its aspect, then resize). Those of more than 8 bits are read by the scale settled in
+    `reading`, or else by their own. A set that is large when decoded is decoded once and kept (`cache`).
 
     Raises DataError if there are none, or more than 20 % are broken.
     """
@@ -87,7 +92,7 @@ def read_pictures(shelf: Shelf, reading: Reading) -> Source:
         looks, broken = each(lambda name: _look(shelf, name), shelf.names, _reason)
         train = [looks[name] for name in shelf.splits["train"] if name in looks]
         size = asked or capped(_commonest([look.size for look in train]))
-        rule = _rule(list(looks.values()), reading.alpha)
+        rule, scales = _rule(list(looks.values()), reading)
         images, facts = _decode(shelf, list(looks), size, rule, reading)
     broken |= facts["broken"]
     _check_broken(shelf, broken)
@@ -98,7 +103,7 @@ def read_pictures(shelf: Shelf, reading: Reading) -> Source:
     first = len(kept["train"])
     parts = {"train": images[:first], "test": images[first:]}
     records = {
-        key: Records(parts[key], to_labels(shelf.labels.loc[names]), names=names)
+        key: Records(parts[key], to_labels(shelf.labels.loc[names]), kept_scales(scales), names=names)
         for key, names in kept.items()
         if len(names)
     }
@@ -135,11 +140,18 @@ def _look(shelf: Shelf, name: str) -> Look:
             orientation = image.getexif().get(ORIENTATION, 1)
             width, height = image.size
             mode = image.mode
-            deep = mode == "F" or mode.startswith("I")
-            high = float(np.nan_to_num(np.asarray(image)).max()) if deep else 0.0
+            low, high = _range(np.asarray(image)) if mode == "F" or mode.startswith("I") else (0.0, 0.0)
             animated = bool(getattr(image, "is_animated", False))
     size = (height, width) if orientation >= 5 else (width, height)
-    return Look(size, mode, orientation > 1, animated, high)
+    return Look(size, mode, orientation > 1, animated, low, high)
+
+
+def _range(pixels: np.ndarray) -> tuple[float, float]:
+    """Raises DataError for pixels without a value: what they stand for nobody has said."""
+    low, high = float(pixels.min()), float(pixels.max())
+    if not np.isfinite(low + high):
+        raise DataError("pixels that are not finite numbers")
+    return low, high
 
 
 def _commonest(sizes: Sequence[tuple[int, int]]) -> tuple[int, int]:
@@ -152,11 +164,23 @@ def _commonest(sizes: Sequence[tuple[int, int]]) -> tuple[int, int]:
     return tied[len(tied) // 2]
 
 
-def _rule(looks: Sequence[Look], alpha: bool) -> Rule:
-    """What is white where there are more than 8 bits, by the largest value in the whole set."""
-    deep = max((look.high for look in looks if look.mode.startswith("I")), default=0.0)
-    light = max((look.high for look in looks if look.mode == "F"), default=0.0)
-    return Rule(alpha, depth_of(deep), 1.0 if light <= 1 else depth_of(light))
+def _rule(looks: Sequence[Look], reading: Reading) -> tuple[Rule, dict[str, Scale]]:
+    """What is black and white where there are more than 8 bits, by the values of the whole set unless that is settled;
+    and the scales of what there is, for data that are read later.
+    """
+    settled = settled_scales(reading.options)
+    deep = [look for look in looks if look.mode.startswith("I")]
+    light = [look for look in looks if look.mode == "F"]
+    scales = {
+        "deep": settled.get("deep") or deep_scale(*_ends(deep)),
+        "light": settled.get("light") or light_scale(*_ends(light)),
+    }
+    there = {"deep": deep, "light": light}
+    return Rule(reading.alpha, **scales), {name: scale for name, scale in scales.items() if there[name]}
+
+
+def _ends(looks: Sequence[Look]) -> tuple[float, float]:
+    return min((look.low for look in looks), default=0.0), max((look.high for look in looks), default=0.0)
 
 
 # -- decoding ----------------------------------------------------------------------------------------------
@@ -171,7 +195,10 @@ def _decode(
     if math.prod(shape) <= rows.LARGE:
         made = _fill(shelf, names, np.empty(shape, np.uint8), rule, reading, train)
         return narrowed(made.images, made.channels), _facts(made)
-    options = {"size": size, "alpha": rule.alpha, "white": [rule.deep, rule.light], "train": len(train & set(names))}
+    options = {"size": size, "alpha": rule.alpha, "white": [rule.deep.high, rule.light.high],
+               "train": len(train & set(names))}  # fmt: skip
+    if rule.deep.low or rule.light.low:
+        options["black"] = [rule.deep.low, rule.light.low]
     digests, _ = each(lambda name: _digest(shelf, name), names, _reason)
     key = cache.key_of(list(digests.values()), options)
     found = cache.find(key)
@@ -266,13 +293,19 @@ def _changes(looks: Sequence[Look], rule: Rule) -> Iterator[str]:
     if colours:
         yield f"read as RGB: {', '.join(colours)}"
     if deep:
-        yield f"{counted(deep)} of more than 8 bits: {rule.deep:,.0f} read as white"
+        yield f"{counted(deep)} of more than 8 bits: {_ends_said(rule.deep)}"
     if modes["F"]:
-        yield f"{counted(modes['F'])} of floats: {rule.light:g} read as white"
+        yield f"{counted(modes['F'])} of floats: {_ends_said(rule.light)}"
     if turned:
         yield f"{counted(turned)} turned upright by their EXIF tag"
     if animated:
         yield f"{counted(animated, 'animation')} read by their first frame"
+
+
+def _ends_said(scale: Scale) -> str:
+    """``4,095 read as white``, ``-1,000 read as black, 2,000 as white``."""
+    low, high = (f"{end:,.0f}" if end == round(end) else f"{end:.6g}" for end in (scale.low, scale.high))
+    return f"{low} read as black, {high} as white" if scale.low else f"{high} read as white"
 
 
 def _passed_over(shelf: Shelf, broken: dict[str, str]) -> Iterator[str]:

@@ -5,6 +5,7 @@ The one constraint: a rule is settled once (from the training split) and then ho
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -66,6 +67,23 @@ def scale_of(values: np.ndarray) -> Scale:
         return Scale(floor, 1.0, f"values in [{floor:g}, 1] read as black to white")
     floor = min(low, 0.0)
     return Scale(floor, high if high > floor else floor + 1.0, f"values from {low:g} to {high:g} stretched to 0 … 255")
+
+
+def settled_scales(options: Mapping[str, str]) -> dict[str, Scale]:
+    """The scales of the option `scale`, as `ImageCodec.reading` writes it, by what they are of; none without it.
+
+    Raises ValueError for another text.
+    """
+    try:
+        ends = json.loads(options.get("scale", "{}"))
+        return {name: Scale(float(low), float(high)) for name, (low, high) in ends.items()}
+    except (AttributeError, TypeError, ValueError):
+        raise ValueError(f"scale is what a codec says of the data it was fitted on, not {options['scale']!r}") from None
+
+
+def kept_scales(scales: Mapping[str, Scale]) -> dict[str, dict[str, list[float]]]:
+    """What records of pictures say of how they were read, as JSON: black and white, by what these are of."""
+    return {"scale": {name: [scale.low, scale.high] for name, scale in scales.items()}} if scales else {}
 
 
 def to_nhwc(values: np.ndarray) -> tuple[np.ndarray, str | None]:
@@ -147,11 +165,11 @@ def capped(size: tuple[int, int]) -> tuple[int, int]:
 
 @dataclass(frozen=True)
 class Rule:
-    """How pictures of any mode become bytes. deep, light: what is white in those of more than 8 bits, and in floats."""
+    """How pictures of any mode become bytes. deep, light: the scales of those of more than 8 bits, and of floats."""
 
     alpha: bool = False
-    deep: float = 65535.0
-    light: float = 1.0
+    deep: Scale = Scale(0.0, 65535.0)
+    light: Scale = Scale(0.0, 1.0)
 
 
 def counted(n: int, thing: str = "image") -> str:
@@ -164,16 +182,28 @@ def depth_of(high: float) -> float:
     return next((float(depth) for depth in DEPTHS if high <= depth), high)
 
 
+def deep_scale(low: float, high: float) -> Scale:
+    """Of pictures of more than 8 bits with these values; those below 0 have no depth, and are stretched."""
+    return Scale(low, high if high > low else low + 1) if low < 0 else Scale(0.0, depth_of(high))
+
+
+def light_scale(low: float, high: float) -> Scale:
+    """Of pictures of floats with these values, as for arrays where they are in [0, 1] or [−1, 1]."""
+    if high > 1 or low < -1:
+        return deep_scale(low, high)
+    return Scale(-1.0 if low < 0 else 0.0, 1.0)
+
+
 def plain(image: Image.Image, rule: Rule) -> tuple[Image.Image, bool]:
     """A picture of any mode as L, RGB, LA or RGBA, one rule each, and whether any of it is transparent.
 
-    More than 8 bits, floats: from black at 0 to the white of `rule`. Palette, CMYK, YCbCr, Lab, HSV: to RGB. Colour
+    More than 8 bits, floats: by the scale of `rule`. Palette, CMYK, YCbCr, Lab, HSV: to RGB. Colour
     pictures whose channels are all equal: L. Transparency (RGBA, LA, a palette's): over white, or with ``rule.alpha``
     kept, and what cannot be seen is white.
     """
     if image.mode.startswith("I") or image.mode == "F":
-        white = rule.light if image.mode == "F" else rule.deep
-        return Image.fromarray(Scale(0.0, white).to_bytes(np.nan_to_num(np.asarray(image)))), False
+        scale = rule.light if image.mode == "F" else rule.deep
+        return Image.fromarray(scale.to_bytes(np.asarray(image))), False
     clear = False
     if image.has_transparency_data:
         rgba = np.asarray(image.convert("RGBA"))
