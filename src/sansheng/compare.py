@@ -101,9 +101,7 @@ def compare(
     devices.choose(device, precision)
     data = read_data(source, kind, condition, observe, alpha=alpha, types=types, query=query, options=options)
     n = samples or min(SAMPLES, len(data.test))
-    _require_enough(data, n)
-    if data.kind == "image" and features is None:
-        _require_size(data.codec.space.positions)
+    _require_enough(data, n, own=features is None)
     folder = _folder(out, data.name, force, resume)
     how: dict[str, Any] = {"parameters": parameters, "device": device, "precision": precision, "observe": observe}
     how |= {"budget": None if limit.seconds is None else str(limit), "steps": limit.steps}
@@ -128,14 +126,12 @@ def compare(
     return Comparison(folder, [run for group in runs.values() for run in group], page)
 
 
-def _require_size(sides: Sequence[int]) -> None:
-    """Before anything is trained: pictures with a side of fewer pixels have no features of ours."""
-    if min(sides) < SMALLEST:
+def _require_enough(data: Data, n: int, *, own: bool) -> None:
+    """Before anything is trained: enough examples to score, and for features of our `own` pictures that have some."""
+    sides = data.codec.space.positions
+    if own and data.kind == "image" and min(sides) < SMALLEST:
         found = " x ".join(map(str, sides))
         raise ValueError(f"pictures are compared from {SMALLEST} x {SMALLEST} pixels on, and these are {found}")
-
-
-def _require_enough(data: Data, n: int) -> None:
     if min(n, len(data.train), len(data.test)) < FEWEST:
         found = f"{len(data.train)} examples to train on, {len(data.test)} held out and {n} samples"
         raise DataError(f"{data.name}: {found} are too few to score; {FEWEST} of each are the least, hundreds better")
