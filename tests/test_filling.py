@@ -195,6 +195,9 @@ def test_commands(flow: Run, text: Run, tmp_path: Path, capsys: pytest.CaptureFi
     said = capsys.readouterr()
     assert len(said.out.splitlines()) == 5
     assert "the first 5 of 12" in said.err
+    (tmp_path / "none.txt").write_text("\n\n", "utf-8")
+    assert main(["fill", str(text.path), str(tmp_path / "none.txt"), "--quiet"]) == 2
+    assert "no lines of text in it" in capsys.readouterr().err
     main(["animate", str(flow.path), "--out", str(tmp_path / "m.gif"), "--steps", "3", "--quiet"])
     assert (tmp_path / "m.gif").exists()
 

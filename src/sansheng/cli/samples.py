@@ -45,10 +45,13 @@ def read_unfinished(trained: Run, data: str, *, resized: bool = True) -> Records
     them, repeated ones too."""
     codec, path = trained.codec, Path(data).expanduser()
     whole = isinstance(codec, TextCodec) and codec.unit == "windows"
-    if not isinstance(codec, TextCodec) or not (whole or path.suffix == ".txt"):
+    if not isinstance(codec, TextCodec) or not (whole or path.suffix.lower() == ".txt"):
         return read_for(trained, data, resized=resized)
     text = read_text(path).removesuffix("\n")
-    return Records([text] if whole else [line for line in text.split("\n") if line], {}, {"unit": codec.unit})
+    lines = [text] if whole else [line for line in text.split("\n") if line]
+    if not lines:
+        raise DataError(f"{path}: no lines of text in it")
+    return Records(lines, {}, {"unit": codec.unit})
 
 
 def target(run: Run, out: str | None, choices: Mapping[str, Any]) -> Path | None:
