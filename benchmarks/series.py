@@ -88,6 +88,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--budget", default="15m")
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--condition", default="")
+    parser.add_argument("--window", type=int, help="steps of a window")
     parser.add_argument("--shuffled", action="store_true", help="split windows at random, not by time")
     parser.add_argument("--forecast", type=int, default=0, metavar="STEPS")
     parser.add_argument("--last", type=int, default=24, help="steps that are repeated for reference")
@@ -110,7 +111,9 @@ def main() -> None:
     torch.set_num_threads(args.threads)
     if args.cpu:
         count_cpu_seconds()
-    data = open_data(args.data, kind="series", condition=tuple(n for n in args.condition.split(",") if n))
+    options = {"window": str(args.window)} if args.window else {}
+    condition = tuple(name for name in args.condition.split(",") if name)
+    data = open_data(args.data, kind="series", condition=condition, options=options)
     if args.shuffled:
         data = open_data(np.concatenate([data.train_records.values, data.test_records.values]), kind="series")
     train = data.train_records.values
@@ -121,6 +124,7 @@ def main() -> None:
 
     def tell(name: str, found: dict[str, Any]) -> None:
         row = {"data": args.data.stem, "row": name, "budget": args.budget, "threads": args.threads, "cpu": args.cpu}
+        row["window"] = args.window
         row |= {"shuffled": args.shuffled, "set": args.set, "parameters": args.parameters} | found
         with args.out.open("a") as file:
             file.write(json.dumps(row) + "\n")

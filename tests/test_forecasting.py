@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 import sansheng
+from sansheng import forecasting
 from sansheng.codecs.series import SeriesCodec
 from sansheng.codecs.series_file import from_windows
 from sansheng.codecs.series_past import Past
@@ -62,6 +63,19 @@ def test_longer_than_a_window(run):
     assert steps[15:].max() < 1.7 * steps[:15].max()  # nothing breaks where windows are joined
     short = lengthen(run, records, 10)
     np.testing.assert_array_equal(short.values, records.values[:, :10])
+
+
+@pytest.mark.parametrize(("horizon", "known"), [(4, [12]), (20, [8, 8, 12])])
+def test_a_window_holds_as_much_of_the_past_as_the_horizon_leaves(run, monkeypatch, horizon, known):
+    asked, fill = [], forecasting.fill_hole
+
+    def watched(run, records, hole, how):
+        asked.append(hole[0].start)
+        return fill(run, records, hole, how)
+
+    monkeypatch.setattr(forecasting, "fill_hole", watched)
+    forecast(run, rows(100), horizon)
+    assert asked == known
 
 
 def test_a_past_shorter_than_half_a_window(run):

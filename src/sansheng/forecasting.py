@@ -1,7 +1,7 @@
 """How series go on: the steps after a known past, drawn window by window.
 
-The one constraint: a window's first half is the past, known to the model, and only what follows is drawn; so what is
-longer than a window is joined where the model has seen both sides.
+The one constraint: a window's first half at least is the past, known to the model, and only what follows is drawn; so
+what is longer than a window is joined where the model has seen both sides.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def go_on(run: Run, past: Past, horizon: int, how: Drawing = ONCE) -> np.ndarray
     length, whole = codec_of(run).length, past.repeat(how.draws)
     known, made, n = whole.values, [], 0
     while n < horizon:
-        context = min(known.shape[1], length // 2)
+        context = min(known.shape[1], max(length // 2, length - (horizon - n)))
         first = known.shape[1] - context
         window = np.concatenate([known[:, first:], known[:, -1:].repeat(length - context, axis=1)], axis=1)
         labels = whole.labels_at(first, run.codec.condition_names)

@@ -103,15 +103,18 @@ class SeriesCodec:
                     f"say that it is a number (--type {channel.name}=number)"
                 )
         raw = raw_of(values, self.names, {channel.name: channel.kind for channel in self.channels})
-        blocks = []
+        x = np.empty((len(values), self.space.channels, self.length), np.float32)
+        at = 0
         for i, channel in enumerate(self.channels):
             missing = np.isnan(values[:, :, i])
-            if missing.any() and not channel.gaps:
+            if not channel.gaps and missing.any():
                 raise DataError(f"channel {channel.name!r} has gaps, and had none in the training windows")
-            blocks.append(np.where(missing, 0.0, channel.encode(raw[channel.name])))
-            blocks += [1.0 - missing, missing] if channel.gaps else []
-        x = torch.from_numpy(np.stack(blocks, axis=1).astype(np.float32))
-        return Encoded(x, self.conditions.encode(records.labels))
+            x[:, at] = channel.encode(raw[channel.name])
+            if channel.gaps:
+                x[:, at][missing] = 0.0
+                x[:, at + 1], x[:, at + 2] = ~missing, missing
+            at += 3 if channel.gaps else 1
+        return Encoded(torch.from_numpy(x), self.conditions.encode(records.labels))
 
     def encode_condition(self, given: Mapping[str, Any], n: int) -> Tensor:
         return self.conditions.encode_given(given, n)

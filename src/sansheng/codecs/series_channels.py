@@ -51,12 +51,13 @@ class Channel:
 
     def encode(self, raw: np.ndarray) -> np.ndarray:
         """``(N, L)`` of what `raw_of` gives, NaN for missing, to z."""
+        if self.first is None and self.rest is not None:
+            return _encode(self.rest, raw)
         z = np.zeros(raw.shape)
         if self.first is not None:
             z[:, 0] = _encode(self.first, raw[:, 0])
         if self.rest is not None:
-            columns = slice(1, None) if self.first is not None else slice(None)
-            z[:, columns] = _encode(self.rest, raw[:, columns])
+            z[:, 1:] = _encode(self.rest, raw[:, 1:])
         return z
 
     def decode(self, z: np.ndarray) -> np.ndarray:
@@ -93,6 +94,8 @@ class Channel:
 
 def _encode(quantile: Quantile, raw: np.ndarray) -> np.ndarray:
     missing = np.isnan(raw)
+    if not missing.any():
+        return quantile.encode(raw.ravel(), None).reshape(raw.shape)
     numbers = np.where(missing, quantile.values[0], raw).ravel()
     return np.where(missing, 0.0, quantile.encode(numbers, None).reshape(raw.shape))
 
