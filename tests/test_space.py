@@ -219,6 +219,16 @@ def test_relaxed_gradient_is_steeper_when_colder_on_average_logits():
     assert slopes[10.0] == pytest.approx(0.025, rel=0.05)
 
 
+def test_relaxed_numbers_keep_their_bounds_and_feel_what_leads_back():
+    space = Space((Real(1, -1.0, 1.0),))
+    params = torch.tensor([[-3.0], [-3.0], [0.5], [0.5], [2.0], [2.0]], requires_grad=True)
+    x = space.relax(params, generator=gen())
+    torch.testing.assert_close(x, torch.tensor([[-1.0], [-1.0], [0.5], [0.5], [1.0], [1.0]]))
+    up = torch.tensor([[-1.0], [1.0], [-1.0], [1.0], [-1.0], [1.0]])  # descent raises where the slope is negative
+    (slope,) = torch.autograd.grad((x * up).sum(), params)
+    torch.testing.assert_close(slope, torch.tensor([[-1.0], [0.0], [-1.0], [1.0], [0.0], [1.0]]))
+
+
 def test_relaxed_numbers_are_the_mean_with_its_gradient():
     space = Space((Real(2), Real(1, 0.0, 2.0, "bernoulli")))
     params = noise(space, 5).requires_grad_()

@@ -217,13 +217,20 @@ class Space:
         temperature: float = 1.0,
         generator: torch.Generator | None = None,
     ) -> Float[Tensor, "B C *P"]:
-        """A differentiable sample: the mean of numbers, straight-through Gumbel-softmax symbols (Jang 2017, eq. 2)."""
+        """A differentiable sample: the mean of numbers, straight-through Gumbel-softmax symbols (Jang 2017, eq. 2).
+
+        A number out of bounds is at its bound, as data are, and feels only what would bring it back between them.
+        """
+
+        def bounded(value: Tensor, channels: Tensor, likelihood: Likelihood) -> Tensor:
+            low, high = (b.to(value)[:, *[None] * (value.ndim - 2)] for b in self._bounds_of(channels))
+            return _Bounded.apply(self._real_mean(value, channels, likelihood), low, high)
 
         def straight_through(logits: Tensor) -> Tensor:
             soft = ((logits + _gumbel(logits, generator)) / temperature).softmax(2)
             return _one_hot_argmax(soft.detach()) - soft.detach() + soft
 
-        return self._each(params, self._real_mean, straight_through)
+        return self._each(params, bounded, straight_through)
 
     def harden(self, x: Float[Tensor, "B C *P"]) -> Float[Tensor, "B C *P"]:
         """The nearest valid datum: numbers clipped to their bounds, the largest channel of each symbol set to 1."""
@@ -326,6 +333,21 @@ def _take(x: Tensor, channels: Int[Tensor, "S L"]) -> Tensor:
 def _one_hot_argmax(x: Tensor) -> Tensor:
     """One-hot of the largest entry along axis 2."""
     return torch.zeros_like(x).scatter_(2, x.argmax(2, keepdim=True), 1.0)
+
+
+class _Bounded(torch.autograd.Function):
+    """x clipped to [low, high]. Beyond a bound only a slope whose descent leads back inside goes through."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, low: Tensor, high: Tensor) -> Tensor:
+        clipped = torch.minimum(torch.maximum(x, low), high)
+        ctx.save_for_backward(x - clipped)
+        return clipped
+
+    @staticmethod
+    def backward(ctx: Any, *slopes: Tensor) -> tuple[Tensor, None, None]:
+        (beyond,) = ctx.saved_tensors
+        return slopes[0] * (beyond * slopes[0] >= 0), None, None
 
 
 def _gumbel(like: Tensor, generator: torch.Generator | None) -> Tensor:
