@@ -180,6 +180,45 @@ def test_mode_of_numbers_is_their_mean():
     torch.testing.assert_close(MIXED.mode(params)[:, [0, 1, 5, 11]], MIXED.mean(params)[:, [0, 1, 5, 11]])
 
 
+# -- optional numbers --------------------------------------------------------------------------------------------
+
+GAPS = Space((Real(2, optional=True), Category(3), Real()))
+
+
+def test_optional_numbers_are_zero_unless_the_first_level_is_set():
+    params = noise(GAPS, 200)
+    for x in (GAPS.harden(params), GAPS.sample(params, generator=gen()), GAPS.relax(params, generator=gen())):
+        there = x[:, 2] > 0.5
+        assert 20 < there.sum() < 180
+        assert (x[~there, :2] == 0).all()
+        assert (x[there, :2] != 0).all()
+        assert (x[:, 5] != 0).all()
+
+
+def test_optional_numbers_that_do_not_count_cost_nothing():
+    """p(x) = p(symbol) p(numbers | symbol): the density of the numbers is left out where there are none."""
+    params = noise(GAPS, 4)
+    x = GAPS.harden(noise(GAPS, 4, 1))
+    x[:, 2:5] = torch.eye(3)[[0, 1, 2, 0]]
+    x[[1, 2], :2] = 0
+    always = GAPS.always()
+    spared = Space((Real(2),)).nll(params[:, :2], x[:, :2])
+    expected = always.nll(params, x) - torch.tensor([0.0, 1.0, 1.0, 0.0]) * spared
+    torch.testing.assert_close(GAPS.nll(params, x), expected)
+
+
+def test_optional_numbers_pass_a_gradient_to_what_says_whether_they_count():
+    params = noise(GAPS, 50).requires_grad_()
+    (slope,) = torch.autograd.grad(GAPS.relax(params, generator=gen())[:, :2].sum(), params)
+    assert (slope[:, 2:5].abs().sum(1) > 1e-4).all()
+
+
+def test_optional_numbers_need_a_category_behind_them():
+    with pytest.raises(ValueError, match="Category behind"):
+        Space((Category(2), Real(1, optional=True)))
+    assert Space.from_json(GAPS.to_json()) == GAPS
+
+
 # -- relax -------------------------------------------------------------------------------------------------------
 
 

@@ -80,7 +80,7 @@ class Denoiser(nn.Module):
 
     def __init__(self, space: Space, network: nn.Module, path: Path) -> None:
         super().__init__()
-        self.space = space.with_likelihood("gaussian")
+        self.space = space.with_likelihood("gaussian").always()  # what does not count is 0, and learnt to be
         self.network = network
         self.path = path
         self.coordinates = Coordinates(space)

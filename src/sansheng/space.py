@@ -30,12 +30,14 @@ class Real:
     """A slot of `width` numbers in [`low`, `high`]; the likelihood says how `Space.nll` measures a miss.
 
     A Bernoulli likelihood (of a grey level in [low, high] as the probability of a white pixel) needs finite bounds.
+    optional: the numbers count only where the next slot, a Category, is at its first level, and are 0 elsewhere.
     """
 
     width: int = 1
     low: float = -math.inf
     high: float = math.inf
     likelihood: Likelihood = "gaussian"
+    optional: bool = False
 
     def __post_init__(self) -> None:
         if self.width < 1:
@@ -78,6 +80,9 @@ class Space:
     def __post_init__(self) -> None:
         if not self.slots:
             raise ValueError("a Space has at least one slot")
+        for slot, following in zip(self.slots, (*self.slots[1:], None), strict=True):
+            if isinstance(slot, Real) and slot.optional and not isinstance(following, Category):
+                raise ValueError("an optional Real slot needs a Category behind it")
 
     # -- geometry ------------------------------------------------------------------------------------------
 
@@ -148,6 +153,11 @@ class Space:
         slots = tuple(replace(s, likelihood=likelihood) if isinstance(s, Real) else s for s in self.slots)
         return Space(slots, self.positions)
 
+    def always(self) -> Space:
+        """The same space with numbers that count whatever the symbols are."""
+        slots = tuple(replace(s, optional=False) if isinstance(s, Real) else s for s in self.slots)
+        return Space(slots, self.positions)
+
     def check(self, x: Tensor) -> None:
         """Raise ValueError unless `x` is a batch ``(B, C, *P)`` of this space."""
         if tuple(x.shape[1:]) != self.shape:
@@ -161,7 +171,8 @@ class Space:
         """−log p(x | params) of each example, summed over its slots and positions [nats].
 
         Gaussian: ½((x − μ)/scale)² + log scale + ½ log 2π. Bernoulli: cross-entropy of the grey level
-        (x − low)/(high − low). Category: cross-entropy with the one-hot vector.
+        (x − low)/(high − low). Category: cross-entropy with the one-hot vector. Optional numbers that do not count in x
+        cost nothing.
 
         `scale` (> 0) is the standard deviation of Gaussian slots, broadcastable to ``(B, C, *P)``.
         """
@@ -176,6 +187,9 @@ class Space:
             else:
                 s = _select(torch.as_tensor(scale, dtype=x.dtype, device=x.device).expand_as(x), channels)
                 loss = 0.5 * ((value - mu) / s).square() + s.log() + HALF_LOG_2PI
+            counts = self._counts(x)
+            if counts is not None:
+                loss = loss * _select(counts, channels)
             total = total + loss.flatten(1).sum(1)
         return total
 
@@ -208,7 +222,9 @@ class Space:
                 return torch.where(uniform < value.sigmoid(), high, low)
             return mean + _select(spread, channels)
 
-        return self._each(params, draw_real, lambda logits: _one_hot_argmax(logits + _gumbel(logits, generator)))
+        return self._settled(
+            self._each(params, draw_real, lambda logits: _one_hot_argmax(logits + _gumbel(logits, generator)))
+        )
 
     def relax(
         self,
@@ -230,7 +246,7 @@ class Space:
             soft = ((logits + _gumbel(logits, generator)) / temperature).softmax(2)
             return _one_hot_argmax(soft.detach()) - soft.detach() + soft
 
-        return self._each(params, bounded, straight_through)
+        return self._settled(self._each(params, bounded, straight_through))
 
     def harden(self, x: Float[Tensor, "B C *P"]) -> Float[Tensor, "B C *P"]:
         """The nearest valid datum: numbers clipped to their bounds, the largest channel of each symbol set to 1."""
@@ -239,7 +255,7 @@ class Space:
             low, high = (b.to(value)[:, *[None] * (value.ndim - 2)] for b in self._bounds_of(channels))
             return torch.minimum(torch.maximum(value, low), high)
 
-        return self._each(x, clip, _one_hot_argmax)
+        return self._settled(self._each(x, clip, _one_hot_argmax))
 
     def flip(self, x: Float[Tensor, "B C *P"], *, generator: torch.Generator | None = None) -> Float[Tensor, "B C *P"]:
         """Bernoulli numbers drawn at their bounds, high with probability (x − low)/(high − low); the rest as it is."""
@@ -269,7 +285,7 @@ class Space:
                 return Category(fields["levels"])
             low = -math.inf if fields["low"] is None else fields["low"]
             high = math.inf if fields["high"] is None else fields["high"]
-            return Real(fields["width"], low, high, fields["likelihood"])
+            return Real(fields["width"], low, high, fields["likelihood"], fields.get("optional", False))
 
         return Space(tuple(slot(s) for s in data["slots"]), tuple(data["positions"]))
 
@@ -278,6 +294,30 @@ class Space:
     def _channels(self, wanted: Any) -> Tensor:
         spans = zip(self.slots, self.offsets, strict=True)
         return torch.tensor([c for s, o in spans if wanted(s) for c in range(o, o + s.width)], dtype=torch.long)
+
+    @cached_property
+    def _switches(self) -> tuple[Tensor, Tensor]:
+        """Channels of optional numbers, and of each the one that says whether it counts."""
+        spans = zip(self.slots, self.offsets, strict=True)
+        pairs = [
+            (channel, start + slot.width)
+            for slot, start in spans if isinstance(slot, Real) and slot.optional
+            for channel in range(start, start + slot.width)
+        ]  # fmt: skip
+        numbers, switches = torch.tensor(pairs, dtype=torch.long).view(-1, 2).unbind(1)
+        return numbers, switches
+
+    def _counts(self, x: Tensor) -> Tensor | None:
+        """``(B, C, *P)``: 1, or for optional numbers of valid x whether they count; None where all do."""
+        numbers, switches = (channels.to(x.device) for channels in self._switches)
+        if not len(numbers):
+            return None
+        return torch.ones_like(x).index_copy(1, numbers, x.index_select(1, switches))
+
+    def _settled(self, x: Tensor) -> Tensor:
+        """x with 0 in place of optional numbers that do not count."""
+        counts = self._counts(x)
+        return x if counts is None else x * counts
 
     @cached_property
     def _reals_by_likelihood(self) -> dict[Likelihood, Tensor]:

@@ -36,7 +36,7 @@ class Numbers:
 
     @property
     def slots(self) -> tuple[Slot, ...]:
-        real = Real(1, -self.quantile.edge, self.quantile.edge)
+        real = Real(1, -self.quantile.edge, self.quantile.edge, optional=len(self._special) > 0)
         return (real, Category(1 + len(self._special))) if len(self._special) else (real,)
 
     @cached_property

@@ -57,7 +57,7 @@ class SeriesCodec:
         slots: list[Real | Category] = []
         for channel in channels:
             edge = channel.edge or 1.0
-            slots += [Real(1, -edge, edge), *([Category(2)] if channel.gaps else [])]
+            slots += [Real(1, -edge, edge, optional=channel.gaps), *([Category(2)] if channel.gaps else [])]
         self.space = Space(tuple(slots), (length,))
         self.condition_space = conditions.space
         self.condition_names = conditions.names
