@@ -158,7 +158,7 @@ class ArrayCodec:
         else:
             _scatter(axes, records)
             axes.set(ylim=(low[1], high[1]), ylabel="x1")
-            axes.set_aspect("equal" if len(self.mean) == 2 else "auto", adjustable="datalim")
+            axes.set_aspect("equal" if len(self.mean) == 2 else "auto")
         axes.set(xlim=(low[0], high[0]), xlabel="x0")
         FigureCanvasAgg(figure).print_png(target)
         return target
