@@ -58,6 +58,7 @@ def main() -> None:
     parser.add_argument("weights", type=Path)
     parser.add_argument("--families", default="gan,flow,diffusion,vae")
     parser.add_argument("--budget", default="20m")
+    parser.add_argument("--train-steps", type=int, help="steps of training, in place of a budget")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--parameters", type=int)
     parser.add_argument("--steps", type=int, help="of the sampler of diffusion and flow")
@@ -78,16 +79,17 @@ def main() -> None:
     real = counted(module, network, stacked(digits["test_images"], SAMPLES, rng))
     print("real", json.dumps(real), "floor", sampling_floor(SAMPLES), flush=True)
     data = open_data(source)
+    budget = None if args.train_steps else args.budget
     for family in args.families.split(","):
         run = sansheng.train(
-            data, family=family, budget=args.budget, seed=args.seed, out=args.out / family, force=True,
-            parameters=args.parameters, settings=dict(pair.split("=", 1) for pair in args.set),
+            data, family=family, budget=budget, steps=args.train_steps, seed=args.seed, out=args.out / family,
+            force=True, parameters=args.parameters, settings=dict(pair.split("=", 1) for pair in args.set),
         )  # fmt: skip
         images = run.draw(SAMPLES, steps=args.steps if run.model.quick_sampler else None).values
         show(images, args.out / f"{family}.png")
         result = {
             "family": family,
-            "budget": args.budget,
+            "budget": budget,
             "seed": args.seed,
             "set": args.set,
             "threads": args.threads,

@@ -12,6 +12,7 @@ from sansheng.model import Batch
 from sansheng.networks.mlp import ResidualMLP
 from sansheng.paths import Rectified
 from sansheng.space import Category, Real, Space
+from stirred import stirred
 
 SPACE = Space((Real(3),))
 SCALE = 0.5
@@ -68,11 +69,7 @@ def small_vae():
 
     prior = Denoiser(Space((Real(2),)), ResidualMLP((2,), (2,), width=16, depth=1, timed=True), Rectified())
     model = VAE(Space((Real(2), Category(3))), mlp((5,), (4,)), mlp((2,), (5,)), latent=2, prior=prior)
-    generator = gen(5)
-    with torch.no_grad():
-        for p in model.parameters():
-            p.add_(0.1 * torch.randn(p.shape, generator=generator))
-    return model
+    return stirred(model, seed=5)
 
 
 def small_batch(step=0):

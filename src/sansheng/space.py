@@ -11,7 +11,7 @@ likelihood is Bernoulli); for a `Category` slot they are logits.
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal, get_args
 
@@ -217,7 +217,7 @@ class Space:
             if likelihood == "bernoulli":
                 if isinstance(scale, float) and scale == 0:
                     return mean
-                low, high = (b.to(value)[:, *[None] * (value.ndim - 2)] for b in self._bounds_of(channels))
+                low, high = self._bounds_of(channels, value)
                 uniform = torch.rand(value.shape, generator=generator, device=value.device, dtype=value.dtype)
                 return torch.where(uniform < value.sigmoid(), high, low)
             return mean + _select(spread, channels)
@@ -239,7 +239,7 @@ class Space:
         """
 
         def bounded(value: Tensor, channels: Tensor, likelihood: Likelihood) -> Tensor:
-            low, high = (b.to(value)[:, *[None] * (value.ndim - 2)] for b in self._bounds_of(channels))
+            low, high = self._bounds_of(channels, value)
             return _Bounded.apply(self._real_mean(value, channels, likelihood), low, high)
 
         def straight_through(logits: Tensor) -> Tensor:
@@ -249,10 +249,13 @@ class Space:
         return self._settled(self._each(params, bounded, straight_through))
 
     def harden(self, x: Float[Tensor, "B C *P"]) -> Float[Tensor, "B C *P"]:
-        """The nearest valid datum: numbers clipped to their bounds, the largest channel of each symbol set to 1."""
+        """The nearest valid datum: numbers clipped to their bounds, the largest channel of each symbol set to 1.
+
+        Optional numbers that do not count are 0.
+        """
 
         def clip(value: Tensor, channels: Tensor, likelihood: Likelihood) -> Tensor:
-            low, high = (b.to(value)[:, *[None] * (value.ndim - 2)] for b in self._bounds_of(channels))
+            low, high = self._bounds_of(channels, value)
             return torch.minimum(torch.maximum(value, low), high)
 
         return self._settled(self._each(x, clip, _one_hot_argmax))
@@ -263,31 +266,11 @@ class Space:
         def draw(value: Tensor, channels: Tensor, likelihood: Likelihood) -> Tensor:
             if likelihood != "bernoulli":
                 return value
-            low, high = (b.to(value)[:, *[None] * (value.ndim - 2)] for b in self._bounds_of(channels))
+            low, high = self._bounds_of(channels, value)
             uniform = torch.rand(value.shape, generator=generator, device=value.device, dtype=value.dtype)
             return torch.where(uniform < self._to_unit(value, channels), high, low)
 
         return self._each(x, draw, lambda symbols: symbols)
-
-    # -- JSON ----------------------------------------------------------------------------------------------
-
-    def to_json(self) -> dict[str, Any]:
-        def plain(slot: Slot) -> dict[str, Any]:
-            fields = {k: (None if isinstance(v, float) and math.isinf(v) else v) for k, v in asdict(slot).items()}
-            return {"kind": type(slot).__name__.lower(), **fields}
-
-        return {"slots": [plain(slot) for slot in self.slots], "positions": list(self.positions)}
-
-    @staticmethod
-    def from_json(data: dict[str, Any]) -> Space:
-        def slot(fields: dict[str, Any]) -> Slot:
-            if fields["kind"] == "category":
-                return Category(fields["levels"])
-            low = -math.inf if fields["low"] is None else fields["low"]
-            high = math.inf if fields["high"] is None else fields["high"]
-            return Real(fields["width"], low, high, fields["likelihood"], fields.get("optional", False))
-
-        return Space(tuple(slot(s) for s in data["slots"]), tuple(data["positions"]))
 
     # -- helpers -------------------------------------------------------------------------------------------
 
@@ -328,19 +311,20 @@ class Space:
                 kinds[likelihood] = channels
         return kinds
 
-    def _bounds_of(self, channels: Tensor) -> tuple[Tensor, Tensor]:
-        """(low, high) of the given channels."""
+    def _bounds_of(self, channels: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
+        """(low, high) of the given channels, to be compared with a `value` ``(B, R, *P)`` of them."""
         where = torch.searchsorted(self.real_channels, channels)
-        return self.bounds[0][where], self.bounds[1][where]
+        low, high = (b[where].to(value)[:, *[None] * (value.ndim - 2)] for b in self.bounds)
+        return low, high
 
     def _to_unit(self, value: Tensor, channels: Tensor) -> Tensor:
-        low, high = (b.to(value)[:, *[None] * (value.ndim - 2)] for b in self._bounds_of(channels))
+        low, high = self._bounds_of(channels, value)
         return ((value - low) / (high - low)).clamp(0, 1)
 
     def _real_mean(self, value: Tensor, channels: Tensor, likelihood: Likelihood) -> Tensor:
         if likelihood == "gaussian":
             return value
-        low, high = (b.to(value)[:, *[None] * (value.ndim - 2)] for b in self._bounds_of(channels))
+        low, high = self._bounds_of(channels, value)
         return low + (high - low) * value.sigmoid()
 
     def _each(self, x: Tensor, on_real: Any, on_category: Any) -> Tensor:

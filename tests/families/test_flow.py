@@ -13,6 +13,7 @@ from sansheng.networks.mlp import ResidualMLP
 from sansheng.paths import Rectified
 from sansheng.samplers import SAMPLERS
 from sansheng.space import HALF_LOG_2PI, Category, Real, Space
+from stirred import stirred
 
 SPACE = Space((Real(1), Real(1)))
 MEAN, STD = torch.tensor([4.0, -1.0]), torch.tensor([2.0, 0.1])
@@ -133,10 +134,7 @@ def test_a_choice_that_does_not_exist_lists_those_that_do():
 
 def test_the_turn_moves_and_reaches_every_parameter():
     space = Space((Real(2), Category(3)))
-    network = ResidualMLP((5,), (5,), width=16, depth=1, timed=True, condition=3)
-    with torch.no_grad():
-        for p in network.parameters():
-            p.add_(0.1 * torch.randn(p.shape, generator=gen(p.numel())))
+    network = stirred(ResidualMLP((5,), (5,), width=16, depth=1, timed=True, condition=3))
     model = Flow(space, Denoiser(space, network, Rectified()), condition_space=Space((Category(2),)))
     before = {name: p.detach().clone() for name, p in model.named_parameters()}
 

@@ -13,6 +13,7 @@ from sansheng.model import Batch, Sampling
 from sansheng.networks.mlp import ResidualMLP
 from sansheng.space import Category, Real, Space
 from small_gans import SPACE, Affine, Constant, Linear, Quadratic, batch, both_losses, gan, gen
+from stirred import stirred
 
 
 @pytest.fixture(autouse=True)
@@ -170,11 +171,7 @@ def small_gan(loss, condition=0):
     critic = ResidualMLP(MIXED.shape, (1,), width=16, depth=1, norm=False, condition=condition)
     generator = ResidualMLP((4,), MIXED.shape, width=16, depth=1, condition=condition)
     model = GAN(MIXED, generator, critic, latent=4, loss=loss)
-    noise = gen(5)
-    with torch.no_grad():
-        for p in model.parameters():
-            p.add_(0.1 * torch.randn(p.shape, generator=noise))
-    return model
+    return stirred(model, seed=5)
 
 
 def mixed_batch(step=0):

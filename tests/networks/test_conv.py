@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from sansheng.networks.conv import ConvDecoder, ConvDenoiser, ConvEncoder, Grid, depth_to_space, space_to_depth
+from stirred import stirred
 
 POSITIONS = pytest.mark.parametrize("positions", [(8,), (7,), (37,), (8, 8), (5, 9), (20, 33), (1,), (1, 3)], ids=str)
 
@@ -19,15 +20,6 @@ def _same_weights():
 
 def randn(*shape, seed=0):
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
-
-
-def stirred(network):
-    """The network with every parameter away from where it began, so that no zero hides a path."""
-    generator = torch.Generator().manual_seed(3)
-    with torch.no_grad():
-        for p in network.parameters():
-            p.add_(0.1 * torch.randn(p.shape, generator=generator))
-    return network
 
 
 @pytest.mark.parametrize("shape", [(2, 3, 12), (2, 3, 8, 12)])

@@ -5,6 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from sansheng.networks.line import KERNEL, LineDenoiser, dilations, neighbours
+from stirred import stirred
 
 
 @pytest.fixture(autouse=True)
@@ -15,14 +16,6 @@ def _same_weights():
 
 def randn(*shape, seed=0):
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
-
-
-def stirred(network):
-    generator = torch.Generator().manual_seed(3)
-    with torch.no_grad():
-        for p in network.parameters():
-            p.add_(0.2 * torch.randn(p.shape, generator=generator))
-    return network
 
 
 @pytest.mark.parametrize("length", [1, 2, 7, 16])
@@ -43,7 +36,7 @@ def test_neighbours_and_a_matrix_are_a_convolution(length, dilation):
 
 @pytest.mark.parametrize("length", [2, 12, 16, 40, 64, 65, 128])
 def test_every_position_reads_every_other(length):
-    network = stirred(LineDenoiser(3, length, width=8))
+    network = stirred(LineDenoiser(3, length, width=8), amount=0.2)
     x = randn(1, 3, length).requires_grad_()
     out = network(x, torch.zeros(1))
     for position in (0, length // 2, length - 1):
@@ -53,7 +46,7 @@ def test_every_position_reads_every_other(length):
 
 @pytest.mark.parametrize("length", [6, 70])
 def test_a_causal_one_reads_what_comes_before_and_fewer_positions_are_the_first(length):
-    network = stirred(LineDenoiser(3, length, width=16, causal=True))
+    network = stirred(LineDenoiser(3, length, width=16, causal=True), amount=0.2)
     x, t = randn(1, 3, length).requires_grad_(), torch.zeros(1)
     out = network(x, t)
     for position in (0, length // 2, length - 1):
@@ -72,7 +65,7 @@ def test_kernels_reach_no_further_than_they_must(length, wanted):
 
 
 def test_time_and_condition_change_the_answer():
-    network = stirred(LineDenoiser(3, 6, width=16, condition=2))
+    network = stirred(LineDenoiser(3, 6, width=16, condition=2), amount=0.2)
     x, t, c = randn(2, 3, 6), torch.rand(2), randn(2, 2)
     out = network(x, t, c)
     assert not torch.allclose(out, network(x, t + 1, c))
@@ -81,7 +74,7 @@ def test_time_and_condition_change_the_answer():
 
 @pytest.mark.parametrize("length", [6, 70])
 def test_every_parameter_has_a_say(length):
-    network = stirred(LineDenoiser(3, length, width=16, condition=2))
+    network = stirred(LineDenoiser(3, length, width=16, condition=2), amount=0.2)
     network(randn(2, 3, length), torch.rand(2), randn(2, 2)).square().sum().backward()
     silent = [name for name, p in network.named_parameters() if p.grad is None or not p.grad.abs().max() > 0]
     assert silent == []

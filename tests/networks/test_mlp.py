@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from sansheng.networks.mlp import Bounded, PlainMLP, ResidualMLP
+from stirred import stirred
 
 
 @pytest.fixture(autouse=True)
@@ -15,14 +16,6 @@ def _same_weights():
 
 def randn(*shape, seed=0):
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
-
-
-def stirred(network):
-    generator = torch.Generator().manual_seed(3)
-    with torch.no_grad():
-        for p in network.parameters():
-            p.add_(0.1 * torch.randn(p.shape, generator=generator))
-    return network
 
 
 def test_residual_mlp_maps_any_shape_to_any():

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from sansheng.networks.transformer import Patches, TransformerDecoder, TransformerEncoder
+from stirred import stirred
 
 
 @pytest.fixture(autouse=True)
@@ -14,14 +15,6 @@ def _same_weights():
 
 def randn(*shape, seed=0):
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
-
-
-def stirred(network):
-    generator = torch.Generator().manual_seed(3)
-    with torch.no_grad():
-        for p in network.parameters():
-            p.add_(0.1 * torch.randn(p.shape, generator=generator))
-    return network
 
 
 def test_an_encoder_reads_every_position_in_its_order():
