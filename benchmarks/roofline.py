@@ -22,8 +22,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from sansheng.budget import Budget, Clock
 from sansheng.loop import State, train
 from sansheng.model import Batch
-from sansheng.presets import default_batch, default_parameters, settings_for
-from sansheng.recipe import assemble, count_parameters, solve_width
+from sansheng.recipe import DataReference, build, count_parameters, resolve
 from sansheng.space import Real, Space
 
 PRODUCT = 1024
@@ -43,12 +42,22 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     space = Space((Real(args.channels, -1.0, 1.0),), (args.side, args.side))
-    goal = args.parameters or default_parameters(space)
-    batch = args.batch or default_batch(args.family, space)
-    settings = settings_for(args.family, "default", space)
-    width = solve_width(args.family, "default", settings, space, None, goal)
-    torch.manual_seed(0)
-    model = assemble(args.family, "default", settings_for(args.family, "default", space), space, None, width)
+    recipe = resolve(
+        DataReference(name="noise", source="noise", kind="images", digest="", split_seed=0),
+        space,
+        None,
+        family=args.family,
+        preset="default",
+        budget=Budget(steps=10**9),
+        parameters=args.parameters,
+        seed=0,
+        device="cpu",
+        precision="float32",
+        overrides={"batch": args.batch} if args.batch else {},
+        rows=10**6,
+    )
+    model = build(recipe, space, None)
+    batch = recipe.batch
     x = torch.rand(batch, *space.shape) * 2 - 1
     model.measure(x)
     state = State(model, Clock.start(Budget(steps=10**9)), 0.1)
@@ -71,7 +80,7 @@ def main() -> None:
         "channels": args.channels,
         "batch": batch,
         "parameters": count_parameters(model),
-        "width": width,
+        "width": recipe.width,
         "threads": args.threads,
         "gflop_a_step": counter.get_total_flops() / 1e9,
         "product_gflop_s": peak / 1e9,
