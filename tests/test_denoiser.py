@@ -7,7 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from sansheng.denoiser import Coordinates, Denoiser, NoisePredictor, check_sampler, draw, stratified_normal
+from sansheng.denoiser import Coordinates, Denoiser, NoisePredictor, stratified_normal
+from sansheng.drawing import check_sampler, draw
 from sansheng.model import Sampling, known_means
 from sansheng.paths import PATHS, Rectified, sampling_times
 from sansheng.space import HALF_LOG_2PI, Category, Real, Space

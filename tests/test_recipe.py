@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from sansheng.budget import Budget
-from sansheng.denoiser import Drawn
+from sansheng.drawing import Drawn
 from sansheng.model import Batch
 from sansheng.networks.mlp import Bounded, PlainMLP
 from sansheng.presets import (

@@ -65,6 +65,8 @@ LATENT: dict[Geometry, int] = {"points": 0, "rows": 24, "strip": 24, "tile": 24,
 FREE_BITS = 0.1
 """Nats that each latent of a VAE on symbols has for nothing: with none, no latent is in use after 2,000 steps on names,
 and the bound is 3.72 bits a character in place of 3.47; with 0.25 it is 3.82."""
+KNOWN_SHARE = 0.3
+"""Share of examples of numbers in a row some of which a denoiser is told in training, as pasts and gaps will be."""
 COINS = 8
 """Latent numbers of a GAN on points that are coin flips; beside them it has one for each number."""
 
@@ -221,6 +223,8 @@ def settings_for(family: str, preset: str, space: Space) -> dict[str, Any]:
         settings = DEFAULTS[family](geometry(space))
         if geometry(space) == "points" and "latent" in settings:
             settings["latent"] += space.channels
+        if family in ("diffusion", "flow") and len(space.positions) == 1 and not space.symbolic:
+            settings["known_share"] = KNOWN_SHARE
         return settings
     if not there:
         raise ValueError(f"the survey has no {family} model: --preset survey is for {', '.join(SURVEY)}")

@@ -223,22 +223,24 @@ def _gan(s: dict[str, Any], space: Space, condition_space: Space | None, conditi
 def _diffusion(
     s: dict[str, Any], space: Space, condition_space: Space | None, condition: int, width: int
 ) -> GenerativeModel:
-    path = s.pop("path")
-    network = networks.denoiser(space, width=width, condition=condition)
+    path, told = s.pop("path"), bool(s.get("known_share"))
+    network = networks.denoiser(space, width=width, condition=condition, told=told and path != MASKED)
     if path == MASKED:
-        for gaussian in ("noise_mean", "noise_std", "sampler", "levels"):
+        for gaussian in ("noise_mean", "noise_std", "sampler", "levels", "known_share"):
             s.pop(gaussian, None)
         return MaskedDiffusion(space, network, condition_space=condition_space, **s)
     if path not in PATHS:
         raise unknown("path", path, (*PATHS, MASKED))
     if "temperature" in s:
         raise ValueError("a temperature is for --set path=masked, whose symbols are drawn one by one")
-    denoiser = Denoiser(space, network, PATHS[path]())
+    denoiser = Denoiser(space, network, PATHS[path](), told=told)
     return Diffusion(space, denoiser, condition_space=condition_space, **s)
 
 
 def _flow(s: dict[str, Any], space: Space, condition_space: Space | None, condition: int, width: int) -> Flow:
-    denoiser = Denoiser(space, networks.denoiser(space, width=width, condition=condition), Rectified())
+    told = bool(s.get("known_share"))
+    network = networks.denoiser(space, width=width, condition=condition, told=told)
+    denoiser = Denoiser(space, network, Rectified(), told=told)
     return Flow(space, denoiser, condition_space=condition_space, **s)
 
 

@@ -5,25 +5,20 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from sansheng.denoiser import (
-    Denoiser,
-    Drawn,
-    NoisePredictor,
-    count_evaluations,
-    sample_denoiser,
-    sample_within,
-    stratified_normal,
-)
+from sansheng.denoiser import Denoiser, NoisePredictor, checked_share, stratified_normal
+from sansheng.drawing import Drawn, count_evaluations, sample_denoiser, sample_within
 from sansheng.likelihood import can_measure, measure_bound, measure_likelihood
 from sansheng.model import DEFAULT_SAMPLING, Batch, GenerativeModel, Sampling, Turn, given
 from sansheng.space import Space
+from sansheng.told import draw_masks
 
 
 class Diffusion(GenerativeModel):
     """Draw ln(σ/α) ~ N(noise_mean, noise_std²), make x_t, and learn to see through it.
 
     levels: train on that many evenly spaced times instead (Ho 2020). `drop` is the share of examples whose condition is
-    hidden in training, which makes guidance possible. `steps`, `sampler` and `guidance` are the defaults of `sample`.
+    hidden in training, which makes guidance possible, and `known_share` that of those some cells of which are told
+    (`told.draw_masks`). `steps`, `sampler` and `guidance` are the defaults of `sample`.
     """
 
     quick_sampler = "dpmpp_2m"
@@ -39,6 +34,7 @@ class Diffusion(GenerativeModel):
         noise_std: float = 1.4,
         levels: int | None = None,
         drop: float = 0.1,
+        known_share: float = 0.0,
         steps: int = 18,
         sampler: str = "heun",
         guidance: float = 1.0,
@@ -50,6 +46,7 @@ class Diffusion(GenerativeModel):
         self.space, self.condition_space = space, condition_space
         self.denoiser = denoiser
         self.noise_mean, self.noise_std, self.levels, self.drop = noise_mean, noise_std, levels, drop
+        self.known_share = checked_share(known_share, denoiser)
         self.default = Drawn(sampler, steps, guidance)
         self.learning_rate, self.weight_decay, self.constant = learning_rate, weight_decay, constant
 
@@ -68,7 +65,10 @@ class Diffusion(GenerativeModel):
         t = self._times(len(x), generator, x.device)
         z = torch.randn(x.shape, generator=generator, device=x.device)
         keep = torch.rand(len(x), generator=generator, device=x.device) >= self.drop
-        return self.denoiser.loss(x, t, z, given(batch.condition, keep)).mean(), {}
+        condition, more = given(batch.condition, keep), {}
+        if self.known_share:
+            more["mask"] = draw_masks(tuple(x.shape), self.known_share, generator, x.device)
+        return self.denoiser.loss(x, t, z, condition, **more).mean(), {}
 
     def _times(self, n: int, generator: torch.Generator, device: torch.device) -> Tensor:
         if self.levels is not None:
@@ -109,4 +109,4 @@ class Diffusion(GenerativeModel):
         return sample_within(self.denoiser, n, conditions, settings, generator)
 
     def evaluations(self, settings: Sampling = DEFAULT_SAMPLING) -> int:
-        return count_evaluations(settings, self.default, self.condition_space is not None)
+        return count_evaluations(self.denoiser, settings, self.default, self.condition_space is not None)

@@ -9,16 +9,19 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from sansheng.denoiser import Denoiser, Drawn, count_evaluations, sample_denoiser, sample_within, stratified_normal
+from sansheng.denoiser import Denoiser, checked_share, stratified_normal
+from sansheng.drawing import Drawn, count_evaluations, sample_denoiser, sample_within
 from sansheng.likelihood import can_measure, measure_bound, measure_likelihood
 from sansheng.model import DEFAULT_SAMPLING, Batch, GenerativeModel, Sampling, Turn, given
 from sansheng.space import Space
+from sansheng.told import draw_masks
 
 
 class Flow(GenerativeModel):
     """Draw t with logit(t) ~ N(time_mean, time_std²) (Esser 2024, eq. 19) and learn the way from x_t to x.
 
-    denoiser: on the straight path. `drop` is the share of examples whose condition is hidden in training. `steps`,
+    denoiser: on the straight path. `drop` is the share of examples whose condition is hidden in training, and
+    `known_share` that of those some cells of which are told (`told.draw_masks`). `steps`,
     `sampler` and `guidance` are the defaults of `sample`.
     """
 
@@ -34,6 +37,7 @@ class Flow(GenerativeModel):
         time_mean: float = 0.0,
         time_std: float = 1.0,
         drop: float = 0.1,
+        known_share: float = 0.0,
         steps: int = 18,
         sampler: str = "heun",
         guidance: float = 1.0,
@@ -44,6 +48,7 @@ class Flow(GenerativeModel):
         self.space, self.condition_space = space, condition_space
         self.denoiser = denoiser
         self.time_mean, self.time_std, self.drop = time_mean, time_std, drop
+        self.known_share = checked_share(known_share, denoiser)
         self.default = Drawn(sampler, steps, guidance)
         self.learning_rate, self.weight_decay = learning_rate, weight_decay
 
@@ -60,7 +65,10 @@ class Flow(GenerativeModel):
         t = torch.sigmoid(self.time_mean + self.time_std * stratified_normal(len(x), generator, x.device))
         z = torch.randn(x.shape, generator=generator, device=x.device)
         keep = torch.rand(len(x), generator=generator, device=x.device) >= self.drop
-        return self.denoiser.loss(x, t, z, given(batch.condition, keep)).mean(), {}
+        condition, more = given(batch.condition, keep), {}
+        if self.known_share:
+            more["mask"] = draw_masks(tuple(x.shape), self.known_share, generator, x.device)
+        return self.denoiser.loss(x, t, z, condition, **more).mean(), {}
 
     @property
     def has_likelihood(self) -> bool:
@@ -96,4 +104,4 @@ class Flow(GenerativeModel):
         return sample_within(self.denoiser, n, conditions, settings, generator)
 
     def evaluations(self, settings: Sampling = DEFAULT_SAMPLING) -> int:
-        return count_evaluations(settings, self.default, self.condition_space is not None)
+        return count_evaluations(self.denoiser, settings, self.default, self.condition_space is not None)

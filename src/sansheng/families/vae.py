@@ -16,7 +16,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from sansheng.budget import ramp
-from sansheng.denoiser import Denoiser, draw, stratified_normal
+from sansheng.denoiser import Denoiser, stratified_normal
+from sansheng.drawing import draw
 from sansheng.logistic import LogisticMixture
 from sansheng.model import DEFAULT_SAMPLING, Batch, GenerativeModel, Sampling, Turn, given, refuse_steps, sample_codes
 from sansheng.samplers import evaluations

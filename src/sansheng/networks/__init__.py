@@ -112,11 +112,15 @@ def ladder(
     )
 
 
-def denoiser(space: Space, *, width: int, condition: int = 0) -> nn.Module:
-    """``x_t: (B, C, *P)``, ``c_noise: (B,)`` -> ``(B, C, *P)``, starting at zero."""
+def denoiser(space: Space, *, width: int, condition: int = 0, told: bool = False) -> nn.Module:
+    """``x_t: (B, C, *P)``, ``c_noise: (B,)`` -> ``(B, C, *P)``, starting at zero.
+
+    told: x_t is followed by as many channels that say which cells of it are known.
+    """
+    channels = space.channels * (2 if told else 1)
     if not space.positions or (len(space.positions) == 1 and not space.symbolic and sees_whole(space)):
         return ResidualMLP(
-            space.shape,
+            (channels, *space.positions),
             space.shape,
             width=width,
             condition=condition,
@@ -125,5 +129,7 @@ def denoiser(space: Space, *, width: int, condition: int = 0) -> nn.Module:
             zero_output=True,
         )
     if space.symbolic and len(space.positions) == 1:
-        return LineDenoiser(space.channels, space.positions[0], width=width, condition=condition)
-    return ConvDenoiser(space.channels, space.positions, width=width, condition=condition)
+        if told:
+            raise ValueError("known_share is for numbers: path=masked of symbols is told what is known as it is")
+        return LineDenoiser(channels, space.positions[0], width=width, condition=condition)
+    return ConvDenoiser(channels, space.positions, out=space.channels, width=width, condition=condition)

@@ -150,16 +150,24 @@ class Attention(nn.Module):
 
 
 class ConvDenoiser(nn.Module):
-    """A U-Net ``(B, C, *P)``, c_noise ``(B,)``, condition -> ``(B, C, *P)`` of `width` channels, doubled once.
+    """A U-Net ``(B, C, *P)``, c_noise ``(B,)``, condition -> ``(B, out, *P)`` of `width` channels, doubled once.
 
     What is within a cell is decided last, at full resolution, by two convolutions that see the noisy picture too: small
     noise is told from its neighbours, which cells of channels learn slowly.
     """
 
     def __init__(
-        self, channels: int, positions: Sequence[int], *, width: int, depth: int = 1, condition: int = 0
+        self,
+        channels: int,
+        positions: Sequence[int],
+        *,
+        out: int | None = None,
+        width: int,
+        depth: int = 1,
+        condition: int = 0,
     ) -> None:
         super().__init__()
+        out = out or channels
         picture = len(positions) == 2 and max(positions) <= SMALL
         self.grid = grid = Grid(positions, COARSE // 2 if picture else COARSE)
         widths, context = level_widths(grid, width), 2 * width
@@ -186,13 +194,13 @@ class ConvDenoiser(nn.Module):
         self.norm = nn.GroupNorm(_groups(width), width)
         self.blend = None
         if grid.factor == 1:
-            self.head = zero(grid.conv(width, channels))
+            self.head = zero(grid.conv(width, out))
             return
         fine = max(FINE, BLENDED - channels)
         self.head = grid.conv(width, grid.patch(fine))
         self.mix = grid.conv(fine + channels, BLENDED)
         self.modulation = zero(nn.Linear(context, 2 * BLENDED))
-        self.blend = zero(grid.conv(BLENDED, channels))
+        self.blend = zero(grid.conv(BLENDED, out))
 
     def forward(self, x: Tensor, t: Tensor | None = None, condition: Tensor | None = None) -> Tensor:
         context = self.context(t, condition, len(x))

@@ -1,0 +1,53 @@
+"""Networks that are told some cells of an example while they see the rest through noise (Tashiro 2021, section 4.3).
+
+Filling gaps is then what was trained, and needs no slope of the denoiser. The one constraint: what is told stands in
+the network's input twice, as clean values among the noisy ones and as a mask of where they are.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Told:
+    """u ``(B, C, *P)`` is known where `mask`, as large, is True."""
+
+    u: Float[Tensor, "B C *P"]
+    mask: Bool[Tensor, "B C *P"]
+
+    def keep(self, mean: Tensor) -> Tensor:
+        return torch.where(self.mask, self.u, mean)
+
+
+def draw_masks(shape: tuple[int, ...], share: float, generator: torch.Generator, device: torch.device) -> Tensor:
+    """Which cells of examples of `shape` (B, C, *P) are told, ``(B, C, *P)`` bool: none of 1 − `share` of the examples.
+
+    Of the others in equal parts: all positions before a random one, all outside or inside of a random box, and a
+    random share of single cells; of every second one in all channels, else in each with a chance of one half.
+    """
+    n, channels, *sides = shape
+
+    def uniform(*size: int) -> Tensor:
+        return torch.rand(size, generator=generator, device=device)
+
+    def like(x: Tensor) -> Tensor:
+        return x.view(n, *[1] * (len(shape) - 1))
+
+    inside = torch.ones((n, 1, *sides), dtype=torch.bool, device=device)
+    before = inside
+    for axis, side in enumerate(sides):
+        ends = (uniform(n, 2).sort(1).values * (side + 1)).floor()
+        place = torch.arange(side, device=device).view(-1, *[1] * (len(sides) - axis - 1))
+        inside = inside & (place >= like(ends[:, 0])) & (place < like(ends[:, 1]))
+        if axis == 0:
+            before = (place < like((uniform(n) * side).floor())).expand_as(inside)
+    single = uniform(n, 1, *sides) < like(uniform(n))
+    kind = like((4 * uniform(n)).floor())
+    mask = torch.where(kind < 2, torch.where(kind == 0, before, ~inside), torch.where(kind == 2, inside, single))
+    partly = like(uniform(n) < 0.5) & (uniform(n, channels, *[1] * len(sides)) < 0.5)
+    return mask & ~partly & like(uniform(n) < share)

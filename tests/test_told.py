@@ -1,0 +1,133 @@
+"""A network that is told cells answers with them, pays nothing for them, and can use them."""
+
+import pytest
+import torch
+from torch import nn
+
+from sansheng.denoiser import Denoiser
+from sansheng.drawing import draw
+from sansheng.families.flow import Flow
+from sansheng.model import Sampling, known_cells, known_means
+from sansheng.networks import denoiser as network_for
+from sansheng.paths import Rectified, sampling_times
+from sansheng.space import Category, Real, Space
+from sansheng.told import Told, draw_masks
+
+LINE = Space((Real(2),), (6,))
+MIXED = Space((Real(1), Category(3)), (4,))
+
+
+def gen(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+class Follows(nn.Module):
+    """Knows that all positions of an example are equal: answers with the mean of those it is told."""
+
+    def __init__(self, path):
+        super().__init__()
+        self.path = path
+
+    def forward(self, x, c_noise, condition=None):
+        values, mask = x.chunk(2, dim=1)
+        told = (values * mask).sum((1, 2)) / mask.sum((1, 2)).clamp_min(1)
+        ratio = torch.exp(4 * c_noise).view(-1)  # σ/α, of which α = 1/(1 + σ/α) on the straight path
+        alpha = 1 / (1 + ratio)
+        sigma = 1 - alpha
+        total = alpha**2 + sigma**2
+        wanted = told.view(-1, 1, 1).expand_as(values)
+        skip = (alpha / total.sqrt()).view(-1, 1, 1) * values  # c_skip u_t = (α/√v) (u_t/√v)
+        return (wanted - skip) / (sigma / total.sqrt()).view(-1, 1, 1)
+
+
+def test_masks_tell_as_many_examples_as_asked_and_all_but_some_cells():
+    mask = draw_masks((4000, 3, 10), 0.3, gen(), torch.device("cpu"))
+    told = mask.flatten(1).any(1)
+    assert mask.shape == (4000, 3, 10)
+    assert 0.2 < told.float().mean() < 0.31  # some masks are of no cells
+    assert not mask.flatten(1).all(1).float().mean() > 0.02
+    assert not draw_masks((50, 3, 10), 0.0, gen(), torch.device("cpu")).any()
+
+
+def test_masks_hold_pasts_gaps_boxes_and_single_cells():
+    mask = draw_masks((4000, 2, 12), 1.0, gen(1), torch.device("cpu"))
+    turns = (mask[:, :, 1:] != mask[:, :, :-1]).sum(2)
+    alike = mask[:, 0].eq(mask[:, 1]).all(1)
+    past = alike & (turns[:, 0] == 1) & mask[:, 0, 0]
+    gap = alike & (turns[:, 0] == 2) & mask[:, 0, 0]
+    inside = alike & (turns[:, 0] == 2) & ~mask[:, 0, 0]
+    for kind in (past, gap, inside, turns[:, 0] > 4, ~alike):
+        assert kind.float().mean() > 0.03
+    grid = draw_masks((500, 1, 8, 8), 1.0, gen(2), torch.device("cpu"))[:, 0]
+    boxes = grid.any(2).unsqueeze(2) & grid.any(1).unsqueeze(1)
+    assert (grid == boxes).flatten(1).all(1).float().mean() > 0.3
+
+
+def test_cells_that_are_told_come_back_and_cost_nothing():
+    net = network_for(MIXED, width=16, told=True)
+    model = Denoiser(MIXED, net, Rectified(), told=True)
+    x = torch.cat(
+        [torch.randn(5, 1, 4, generator=gen()), torch.eye(3)[torch.randint(3, (5, 4), generator=gen())].mT], 1
+    )
+    t, z = torch.full((5,), 0.5), torch.randn(5, 4, 4, generator=gen(1))
+    everything = torch.ones_like(x, dtype=torch.bool)
+    free = model.loss(x, t, z, mask=everything)
+    torch.testing.assert_close(
+        free, torch.full((5,), 0.5 * float(torch.log(torch.tensor(2 * torch.pi))) * 4 / MIXED.size)
+    )
+    assert (model.loss(x, t, z, mask=~everything) > free).all()
+    torch.testing.assert_close(model.loss(x, t, z, mask=~everything), model.loss(x, t, z))
+
+    u = model.coordinates.embed(x)
+    torch.testing.assert_close(model(z, t, None, Told(u, everything)), u)
+
+
+@pytest.mark.parametrize("sampler", ["heun", "dpmpp_2m", "ancestral"])
+def test_what_the_network_makes_of_the_told_is_drawn(sampler):
+    path = Rectified()
+    model = Denoiser(LINE, Follows(path), path, told=True)
+    x = torch.tensor([[-1.0], [0.5], [2.0]])[..., None].expand(3, 2, 6).clone()
+    mask = torch.zeros_like(x, dtype=torch.bool)
+    mask[:, :, :2] = True
+    x = torch.where(mask, x, 99.0)
+    times = sampling_times(path, sampler, 8)
+    drawn = draw(
+        model, 3, condition=None, sampler=sampler, times=times, scale=1.0, generator=gen(), known=known_cells(x, mask)
+    )
+    torch.testing.assert_close(drawn, x[:, :, :1].expand(3, 2, 6), atol=1e-4, rtol=0)
+
+
+def test_a_model_that_is_told_draws_in_its_own_steps_and_learns_from_the_told():
+    model = Flow(LINE, Denoiser(LINE, network_for(LINE, width=32, told=True), Rectified(), told=True), known_share=1.0)
+    x = torch.randn(512, 1, 1, generator=gen()).expand(512, 2, 6).contiguous()
+    model.measure(x)
+    mask = torch.zeros(512, 2, 6, dtype=torch.bool)
+    mask[:, :, 0] = True
+    cells = Sampling(known=known_cells(x, mask))
+    assert model.evaluations(cells) == model.evaluations()
+    assert model.evaluations(Sampling(known=known_means(x, 2))) > model.evaluations()
+
+    from sansheng.model import Batch
+
+    optimiser = torch.optim.Adam(model.parameters(), 3e-3)
+    generator = gen(3)
+    for _ in range(300):
+        optimiser.zero_grad()
+        loss, _ = model.loss(Batch(x), 0.5, generator)
+        loss.backward()
+        optimiser.step()
+    drawn = model.sample(512, settings=cells, generator=gen(4))
+    assert torch.equal(drawn[:, :, 0], x[:, :, 0])
+    error = (drawn - x)[:, :, 1:].square().mean().sqrt()
+    assert error < 0.25  # two independent draws differ by 1.4
+
+
+def test_shares_that_make_no_sense_are_refused():
+    told = Denoiser(LINE, network_for(LINE, width=8, told=True), Rectified(), told=True)
+    deaf = Denoiser(LINE, network_for(LINE, width=8), Rectified())
+    with pytest.raises(ValueError, match=r"in \[0, 1\], not 1.5"):
+        Flow(LINE, told, known_share=1.5)
+    with pytest.raises(ValueError, match="cannot"):
+        Flow(LINE, deaf, known_share=0.1)
+    with pytest.raises(ValueError, match="path=masked"):
+        network_for(Space((Category(4),), (9,)), width=8, told=True)
