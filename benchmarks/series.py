@@ -43,7 +43,7 @@ from sansheng.run import Run
 JUDGES = 3
 STRONG = 24
 SAMPLES = 3000
-PASTS, DRAWS = 100, 20
+PASTS, DRAWS = 100, 100
 
 
 def judged(train: np.ndarray, windows: np.ndarray, judges: int) -> dict[str, float]:

@@ -58,6 +58,14 @@ def test_geometry_is_told_from_the_space_alone(name: str) -> None:
     assert geometry(SPACES[name]) == name
 
 
+def test_a_strip_is_long_sooner_for_families_that_denoise(family: str) -> None:
+    denoises = family in ("diffusion", "flow")
+    assert geometry(Space((Real(7),), (24,)), family) == "strip"
+    assert geometry(Space((Real(7),), (48,)), family) == ("grid" if denoises else "strip")
+    assert ("known_share" in settings_for(family, "default", Space((Real(7),), (48,)))) == denoises
+    assert "known_share" not in settings_for(family, "default", Space((Real(7),), (48, 8)))
+
+
 @pytest.mark.parametrize("name", SPACES)
 def test_every_family_has_about_as_many_parameters_as_asked_for(family: str, name: str) -> None:
     space = SPACES[name]
@@ -142,7 +150,7 @@ def test_settings_that_do_not_exist_or_fit_are_refused_with_those_that_do(
 
 def test_default_settings_are_settings_one_could_give(family: str) -> None:
     for name, space in SPACES.items():
-        settings = DEFAULTS[family](geometry(space))
+        settings = DEFAULTS[family](geometry(space, family))
         assert parse_overrides(family, settings) == settings, name
 
 

@@ -13,20 +13,22 @@ from typing import Any, Literal
 
 from sansheng.errors import unknown
 from sansheng.families import FAMILIES
-from sansheng.networks import sees_whole
+from sansheng.networks import denoises_whole, sees_whole
 from sansheng.space import Real, Space
 
 PRESETS = ("default", "survey")
+DENOISING = ("diffusion", "flow")
 Geometry = Literal["points", "rows", "strip", "tile", "grid", "word", "line"]
 
 
-def geometry(space: Space) -> Geometry:
+def geometry(space: Space, family: str = "") -> Geometry:
     """What the defaults depend on: a few numbers, a row of slots, a short strip of numbers along one axis, a small or
-    a large grid of numbers, a short or a long line of symbols."""
+    a large grid of numbers, a short or a long line of symbols. A strip is long sooner for families that denoise."""
     if space.positions:
         small, large = ("word", "line") if space.symbolic else ("tile", "grid")
-        if small == "tile" and len(space.positions) == 1 and sees_whole(space):
-            return "strip"
+        if small == "tile" and len(space.positions) == 1:
+            whole = denoises_whole(space) if family in DENOISING else sees_whole(space)
+            return "strip" if whole else "grid"
         return small if sees_whole(space) else large
     only_numbers = all(isinstance(slot, Real) for slot in space.slots)
     return "points" if only_numbers and space.channels <= 8 else "rows"
@@ -188,7 +190,7 @@ RUN_OPTIONS: dict[str, Any] = {"batch": 128, "width": 64, "ema_length": 0.1, "th
 
 def default_batch(family: str, space: Space) -> int:
     """Examples a step unless a person says otherwise."""
-    kind = geometry(space)
+    kind = geometry(space, family)
     return FEWER.get((family, kind), BATCH[kind])
 
 
@@ -198,7 +200,7 @@ def default_parameters(space: Space, family: str = "", seconds: float | None = N
     seconds: how long a CPU trains, where that is what ends training. A GAN of a large grid that has less than `PATIENT`
     is smaller, and takes more steps in them; the other families are better off large.
     """
-    kind = geometry(space)
+    kind = geometry(space, family)
     base = PARAMETERS[kind]
     if kind not in ("tile", "grid"):
         return base
@@ -220,10 +222,10 @@ def settings_for(family: str, preset: str, space: Space) -> dict[str, Any]:
     """The family's settings in this preset for this geometry. Raises ValueError listing what exists."""
     there = has_preset(family, preset)
     if preset == "default":
-        settings = DEFAULTS[family](geometry(space))
+        settings = DEFAULTS[family](geometry(space, family))
         if geometry(space) == "points" and "latent" in settings:
             settings["latent"] += space.channels
-        if family in ("diffusion", "flow") and len(space.positions) == 1 and not space.symbolic:
+        if family in DENOISING and len(space.positions) == 1 and not space.symbolic:
             settings["known_share"] = KNOWN_SHARE
         return settings
     if not there:

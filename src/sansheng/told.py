@@ -12,6 +12,10 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+NOISIER, WIDER = 1.0, 1.5
+"""How much higher, and wider apart, the logarithms of the noise are where cells are told: what follows from them is
+decided in more noise than that in which anything is to be seen without."""
+
 
 @dataclass(frozen=True, eq=False)
 class Told:
@@ -51,3 +55,11 @@ def draw_masks(shape: tuple[int, ...], share: float, generator: torch.Generator,
     mask = torch.where(kind < 2, torch.where(kind == 0, before, ~inside), torch.where(kind == 2, inside, single))
     partly = like(uniform(n) < 0.5) & (uniform(n, channels, *[1] * len(sides)) < 0.5)
     return mask & ~partly & like(uniform(n) < share)
+
+
+def noise_levels(normal: Float[Tensor, " B"], mean: float, std: float, mask: Tensor | None) -> Float[Tensor, " B"]:
+    """ln(σ/α) of each example from standard normal draws: N(mean, std²), more where cells are told."""
+    usual = mean + std * normal
+    if mask is None:
+        return usual
+    return torch.where(mask.flatten(1).any(1), mean + NOISIER + WIDER * std * normal, usual)

@@ -10,7 +10,7 @@ from sansheng.drawing import Drawn, count_evaluations, sample_denoiser, sample_w
 from sansheng.likelihood import can_measure, measure_bound, measure_likelihood
 from sansheng.model import DEFAULT_SAMPLING, Batch, GenerativeModel, Sampling, Turn, given
 from sansheng.space import Space
-from sansheng.told import draw_masks
+from sansheng.told import draw_masks, noise_levels
 
 
 class Diffusion(GenerativeModel):
@@ -62,18 +62,18 @@ class Diffusion(GenerativeModel):
     def loss(self, batch: Batch, progress: float, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
         """Mean over the batch of the denoising loss, in nats per dimension."""
         x = batch.x
-        t = self._times(len(x), generator, x.device)
+        mask = draw_masks(tuple(x.shape), self.known_share, generator, x.device) if self.known_share else None
+        t = self._times(len(x), generator, x.device, mask)
         z = torch.randn(x.shape, generator=generator, device=x.device)
         keep = torch.rand(len(x), generator=generator, device=x.device) >= self.drop
-        condition, more = given(batch.condition, keep), {}
-        if self.known_share:
-            more["mask"] = draw_masks(tuple(x.shape), self.known_share, generator, x.device)
-        return self.denoiser.loss(x, t, z, condition, **more).mean(), {}
+        more = {} if mask is None else {"mask": mask}
+        return self.denoiser.loss(x, t, z, given(batch.condition, keep), **more).mean(), {}
 
-    def _times(self, n: int, generator: torch.Generator, device: torch.device) -> Tensor:
+    def _times(self, n: int, generator: torch.Generator, device: torch.device, mask: Tensor | None) -> Tensor:
         if self.levels is not None:
             return torch.randint(1, self.levels + 1, (n,), generator=generator, device=device) / self.levels
-        return self.denoiser.path.time(self.noise_mean + self.noise_std * stratified_normal(n, generator, device))
+        normal = stratified_normal(n, generator, device)
+        return self.denoiser.path.time(noise_levels(normal, self.noise_mean, self.noise_std, mask))
 
     @property
     def has_likelihood(self) -> bool:

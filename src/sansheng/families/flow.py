@@ -14,7 +14,7 @@ from sansheng.drawing import Drawn, count_evaluations, sample_denoiser, sample_w
 from sansheng.likelihood import can_measure, measure_bound, measure_likelihood
 from sansheng.model import DEFAULT_SAMPLING, Batch, GenerativeModel, Sampling, Turn, given
 from sansheng.space import Space
-from sansheng.told import draw_masks
+from sansheng.told import draw_masks, noise_levels
 
 
 class Flow(GenerativeModel):
@@ -62,13 +62,13 @@ class Flow(GenerativeModel):
     def loss(self, batch: Batch, progress: float, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
         """Mean over the batch of the matching loss, in nats per dimension."""
         x = batch.x
-        t = torch.sigmoid(self.time_mean + self.time_std * stratified_normal(len(x), generator, x.device))
+        mask = draw_masks(tuple(x.shape), self.known_share, generator, x.device) if self.known_share else None
+        normal = stratified_normal(len(x), generator, x.device)
+        t = torch.sigmoid(noise_levels(normal, self.time_mean, self.time_std, mask))
         z = torch.randn(x.shape, generator=generator, device=x.device)
         keep = torch.rand(len(x), generator=generator, device=x.device) >= self.drop
-        condition, more = given(batch.condition, keep), {}
-        if self.known_share:
-            more["mask"] = draw_masks(tuple(x.shape), self.known_share, generator, x.device)
-        return self.denoiser.loss(x, t, z, condition, **more).mean(), {}
+        more = {} if mask is None else {"mask": mask}
+        return self.denoiser.loss(x, t, z, given(batch.condition, keep), **more).mean(), {}
 
     @property
     def has_likelihood(self) -> bool:
