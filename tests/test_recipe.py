@@ -58,12 +58,12 @@ def test_geometry_is_told_from_the_space_alone(name: str) -> None:
     assert geometry(SPACES[name]) == name
 
 
-def test_a_strip_is_long_sooner_for_families_that_denoise(family: str) -> None:
-    denoises = family in ("diffusion", "flow")
-    assert geometry(Space((Real(7),), (24,)), family) == "strip"
-    assert geometry(Space((Real(7),), (48,)), family) == ("grid" if denoises else "strip")
-    assert ("known_share" in settings_for(family, "default", Space((Real(7),), (48,)))) == denoises
-    assert "known_share" not in settings_for(family, "default", Space((Real(7),), (48, 8)))
+def test_denoisers_of_strips_have_room_for_their_linear_part_and_are_told(family: str) -> None:
+    strip, denoises = Space((Real(7),), (72,)), family in ("diffusion", "flow")
+    assert default_parameters(Space((Real(7),), (24,)), family) == 400_000
+    assert default_parameters(strip, family) == (4 * 504**2 if denoises else 400_000)
+    assert ("known_share" in settings_for(family, "default", strip)) == denoises
+    assert "known_share" not in settings_for(family, "default", Space((Real(7),), (72, 8)))
 
 
 @pytest.mark.parametrize("name", SPACES)
@@ -150,7 +150,7 @@ def test_settings_that_do_not_exist_or_fit_are_refused_with_those_that_do(
 
 def test_default_settings_are_settings_one_could_give(family: str) -> None:
     for name, space in SPACES.items():
-        settings = DEFAULTS[family](geometry(space, family))
+        settings = DEFAULTS[family](geometry(space))
         assert parse_overrides(family, settings) == settings, name
 
 

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from sansheng.errors import unknown
 from sansheng.families import FAMILIES
-from sansheng.networks import denoises_whole, sees_whole
+from sansheng.networks import sees_whole
 from sansheng.space import Real, Space
 
 PRESETS = ("default", "survey")
@@ -21,14 +21,13 @@ DENOISING = ("diffusion", "flow")
 Geometry = Literal["points", "rows", "strip", "tile", "grid", "word", "line"]
 
 
-def geometry(space: Space, family: str = "") -> Geometry:
+def geometry(space: Space) -> Geometry:
     """What the defaults depend on: a few numbers, a row of slots, a short strip of numbers along one axis, a small or
-    a large grid of numbers, a short or a long line of symbols. A strip is long sooner for families that denoise."""
+    a large grid of numbers, a short or a long line of symbols."""
     if space.positions:
         small, large = ("word", "line") if space.symbolic else ("tile", "grid")
-        if small == "tile" and len(space.positions) == 1:
-            whole = denoises_whole(space) if family in DENOISING else sees_whole(space)
-            return "strip" if whole else "grid"
+        if small == "tile" and len(space.positions) == 1 and sees_whole(space):
+            return "strip"
         return small if sees_whole(space) else large
     only_numbers = all(isinstance(slot, Real) for slot in space.slots)
     return "points" if only_numbers and space.channels <= 8 else "rows"
@@ -47,6 +46,8 @@ PARAMETERS: dict[Geometry, int] = {
 }
 SMALL, LARGE = 256, 2048
 """Positions of a grid up to which that many parameters do, and from which more positions ask for no more."""
+SPANS = 4
+"""Parameters a denoiser of a strip has at least for every pair of its numbers, half of them in its linear part."""
 PATIENT, LEAST = 600.0, 0.4
 """Seconds of a CPU that are worth all parameters of a GAN of a large grid, and the least share of them. After 3 minutes
 of emoji of 32 x 32 one of 200,000 parameters is at a Fréchet distance of 10, one of 550,000 at 18; flows of as many are
@@ -190,7 +191,7 @@ RUN_OPTIONS: dict[str, Any] = {"batch": 128, "width": 64, "ema_length": 0.1, "th
 
 def default_batch(family: str, space: Space) -> int:
     """Examples a step unless a person says otherwise."""
-    kind = geometry(space, family)
+    kind = geometry(space)
     return FEWER.get((family, kind), BATCH[kind])
 
 
@@ -200,8 +201,10 @@ def default_parameters(space: Space, family: str = "", seconds: float | None = N
     seconds: how long a CPU trains, where that is what ends training. A GAN of a large grid that has less than `PATIENT`
     is smaller, and takes more steps in them; the other families are better off large.
     """
-    kind = geometry(space, family)
+    kind = geometry(space)
     base = PARAMETERS[kind]
+    if kind == "strip" and family in DENOISING:
+        return max(base, SPANS * math.prod(space.shape) ** 2)
     if kind not in ("tile", "grid"):
         return base
     if (family, kind) == ("gan", "grid") and seconds is not None:
@@ -222,7 +225,7 @@ def settings_for(family: str, preset: str, space: Space) -> dict[str, Any]:
     """The family's settings in this preset for this geometry. Raises ValueError listing what exists."""
     there = has_preset(family, preset)
     if preset == "default":
-        settings = DEFAULTS[family](geometry(space, family))
+        settings = DEFAULTS[family](geometry(space))
         if geometry(space) == "points" and "latent" in settings:
             settings["latent"] += space.channels
         if family in DENOISING and len(space.positions) == 1 and not space.symbolic:

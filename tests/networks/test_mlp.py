@@ -48,6 +48,28 @@ def test_without_norm_there_is_none():
     assert not [m for m in network.modules() if isinstance(m, nn.LayerNorm)]
 
 
+def test_what_spans_its_data_learns_a_linear_map_that_width_alone_cannot():
+    """Least squares by a network of width 4 on 24 numbers: without the linear part its error is that of rank 4."""
+    generator = torch.Generator().manual_seed(0)
+    goal = torch.linalg.qr(torch.randn(24, 24, generator=generator))[0]
+    x = torch.randn(800, 1, 24, generator=generator)
+    errors = {}
+    for spans in (False, True):
+        torch.manual_seed(0)
+        network = ResidualMLP((2, 24), (1, 24), width=4, zero_output=True, spans=spans)
+        optimiser = torch.optim.Adam(network.parameters(), 1e-2)
+        for step in range(400):
+            rows = x[step % 8 :: 8]
+            asked = torch.cat([rows, torch.zeros_like(rows)], dim=1)
+            loss = (network(asked) - rows @ goal).square().mean()
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+        errors[spans] = float(loss.detach())
+    assert errors[False] > 0.5
+    assert errors[True] < 0.02
+
+
 def test_examples_do_not_see_each_other():
     network = stirred(ResidualMLP((3,), (2,), width=16, condition=2))
     x, c = randn(5, 3), randn(5, 2)

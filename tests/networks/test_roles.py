@@ -76,8 +76,6 @@ def test_geometry_alone_chooses_the_denoiser():
     assert {n for n, k in kinds.items() if k is ResidualMLP} == {
         "point", "row", "symbols", "one symbol", "wide row", "series", "tagged series",
     }  # fmt: skip
-    wide = {steps: type(networks.denoiser(Space((Real(7),), (steps,)), width=16)) for steps in (24, 48)}
-    assert wide == {24: ResidualMLP, 48: ConvDenoiser}
     assert {n for n, k in kinds.items() if k is LineDenoiser} == {"word", "sentence"}
     assert {n for n, k in kinds.items() if k is ConvDenoiser} == {"image", "long series", "map of symbols"}
 

@@ -27,7 +27,6 @@ GRID_WIDTHS = (*range(2, 16, 2), *range(16, 64, 4), *range(64, 4097, 8))
 """Widths to choose from: fine steps where one step changes much, even ones where the hardware likes them, which is
 sooner where there are convolutions."""
 TINY = 512
-STRIP = 256
 SHORT = 2048
 """Channels times positions up to which an MLP sees a datum whole: `TINY` for numbers, where an encoder and decoder then
 learn as well as with convolutions, in a tenth of the time, and `SHORT` for symbols."""
@@ -41,14 +40,6 @@ def _fourier(space: Space) -> Tensor | None:
 def sees_whole(space: Space) -> bool:
     """Whether a datum with positions is small enough for an MLP."""
     return math.prod(space.shape) <= (SHORT if space.symbolic else TINY)
-
-
-def denoises_whole(space: Space) -> bool:
-    """Whether a denoiser of it is an MLP. One of more numbers than `STRIP` is too narrow to tell noise from them: its
-    windows of 48 steps of 7 channels are twice as rough as real ones, where convolutions' are as smooth."""
-    if not space.positions:
-        return True
-    return len(space.positions) == 1 and not space.symbolic and math.prod(space.shape) <= STRIP
 
 
 def widths_for(space: Space) -> Sequence[int]:
@@ -127,7 +118,7 @@ def denoiser(space: Space, *, width: int, condition: int = 0, told: bool = False
     told: x_t is followed by as many channels that say which cells of it are known.
     """
     channels = space.channels * (2 if told else 1)
-    if denoises_whole(space):
+    if not space.positions or (len(space.positions) == 1 and not space.symbolic and sees_whole(space)):
         return ResidualMLP(
             (channels, *space.positions),
             space.shape,
@@ -136,6 +127,7 @@ def denoiser(space: Space, *, width: int, condition: int = 0, told: bool = False
             timed=True,
             fourier=_fourier(space),
             zero_output=True,
+            spans=bool(space.positions),
         )
     if space.symbolic and len(space.positions) == 1:
         if told:

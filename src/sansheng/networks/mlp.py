@@ -43,7 +43,9 @@ class Block(nn.Module):
 class ResidualMLP(nn.Module):
     """``(B, *in)`` -> ``(B, *out)`` by residual blocks of `width`, reading time and condition in every block.
 
-    fourier: the channels that get Fourier features; norm: layer norm in each block (not for a critic).
+    fourier: the channels that get Fourier features; norm: layer norm in each block (not for a critic). spans: add
+    W (g(h) ⊙ V x), with h what the blocks made, W and V square, and x the first so many numbers as come out. What is
+    narrower than its data cannot tell noise from them; this can be any linear denoiser at every strength of noise.
     """
 
     def __init__(
@@ -58,6 +60,7 @@ class ResidualMLP(nn.Module):
         fourier: Tensor | None = None,
         norm: bool = True,
         zero_output: bool = False,
+        spans: bool = False,
     ) -> None:
         super().__init__()
         self.shape_out = tuple(shape_out)
@@ -71,13 +74,23 @@ class ResidualMLP(nn.Module):
         head = nn.Linear(width, math.prod(shape_out))
         self.head = zero(head) if zero_output else head
         self.activation = _activation(norm)
+        self.within = None
+        if spans:
+            size = math.prod(shape_out)
+            self.within = nn.Linear(size, size, bias=False)
+            self.gain = nn.Linear(width, size)
+            self.out = zero(nn.Linear(size, size, bias=False))
 
     def forward(self, x: Tensor, t: Tensor | None = None, condition: Tensor | None = None) -> Tensor:
         context = self.context(t, condition, len(x))
         h = self.stem(self.features(x.flatten(1)))
         for block in self.blocks:
             h = block(h, context)
-        return self.head(self.activation(self.norm(h))).unflatten(1, self.shape_out)
+        h = self.activation(self.norm(h))
+        y = self.head(h)
+        if self.within is not None:
+            y = y + self.out(self.gain(h) * self.within(x.flatten(1)[:, : y.shape[1]]))
+        return y.unflatten(1, self.shape_out)
 
 
 def _activation(norm: bool) -> nn.Module:
