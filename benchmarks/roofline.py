@@ -22,7 +22,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from sansheng.budget import Budget, Clock
 from sansheng.loop import State, train
 from sansheng.model import Batch
-from sansheng.recipe import DataReference, build, count_parameters, resolve
+from sansheng.recipe import DataReference, Recipe, build, count_parameters, resolve
 from sansheng.space import Real, Space
 
 PRODUCT = 1024
@@ -42,20 +42,7 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     space = Space((Real(args.channels, -1.0, 1.0),), (args.side, args.side))
-    recipe = resolve(
-        DataReference(name="noise", source="noise", kind="images", digest="", split_seed=0),
-        space,
-        None,
-        family=args.family,
-        preset="default",
-        budget=Budget(steps=10**9),
-        parameters=args.parameters,
-        seed=0,
-        device="cpu",
-        precision="float32",
-        overrides={"batch": args.batch} if args.batch else {},
-        rows=10**6,
-    )
+    recipe = default_recipe(args, space)
     model = build(recipe, space, None)
     batch = recipe.batch
     x = torch.rand(batch, *space.shape) * 2 - 1
@@ -95,6 +82,24 @@ def main() -> None:
         with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profile:
             next(steps)
         print(profile.key_averages().table(sort_by="self_cpu_time_total", row_limit=18, max_name_column_width=44))
+
+
+def default_recipe(args: argparse.Namespace, space: Space) -> Recipe:
+    """What `sansheng train` would make of pictures of this size."""
+    return resolve(
+        DataReference(name="noise", source="noise", kind="images", digest="", split_seed=0),
+        space,
+        None,
+        family=args.family,
+        preset="default",
+        budget=Budget(steps=10**9),
+        parameters=args.parameters,
+        seed=0,
+        device="cpu",
+        precision="float32",
+        overrides={"batch": args.batch} if args.batch else {},
+        rows=10**6,
+    )
 
 
 def interleave(tasks: dict[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:

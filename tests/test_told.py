@@ -7,7 +7,7 @@ from torch import nn
 from sansheng.denoiser import Denoiser
 from sansheng.drawing import draw
 from sansheng.families.flow import Flow
-from sansheng.model import Sampling, known_cells, known_means
+from sansheng.model import Batch, Sampling, known_cells, known_means
 from sansheng.networks import denoiser as network_for
 from sansheng.paths import Rectified, sampling_times
 from sansheng.space import Category, Real, Space
@@ -41,16 +41,16 @@ class Follows(nn.Module):
 
 
 def test_masks_tell_as_many_examples_as_asked_and_all_but_some_cells():
-    mask = draw_masks((4000, 3, 10), 0.3, gen(), torch.device("cpu"))
+    mask = draw_masks(torch.zeros(4000, 3, 10), torch.arange(3), 0.3, gen())
     told = mask.flatten(1).any(1)
     assert mask.shape == (4000, 3, 10)
     assert 0.2 < told.float().mean() < 0.31  # some masks are of no cells
     assert not mask.flatten(1).all(1).float().mean() > 0.02
-    assert not draw_masks((50, 3, 10), 0.0, gen(), torch.device("cpu")).any()
+    assert not draw_masks(torch.zeros(50, 3, 10), torch.arange(3), 0.0, gen()).any()
 
 
 def test_masks_hold_pasts_gaps_boxes_and_single_cells():
-    mask = draw_masks((4000, 2, 12), 1.0, gen(1), torch.device("cpu"))
+    mask = draw_masks(torch.zeros(4000, 2, 12), torch.arange(2), 1.0, gen(1))
     turns = (mask[:, :, 1:] != mask[:, :, :-1]).sum(2)
     alike = mask[:, 0].eq(mask[:, 1]).all(1)
     past = alike & (turns[:, 0] == 1) & mask[:, 0, 0]
@@ -58,9 +58,17 @@ def test_masks_hold_pasts_gaps_boxes_and_single_cells():
     inside = alike & (turns[:, 0] == 2) & ~mask[:, 0, 0]
     for kind in (past, gap, inside, turns[:, 0] > 4, ~alike):
         assert kind.float().mean() > 0.03
-    grid = draw_masks((500, 1, 8, 8), 1.0, gen(2), torch.device("cpu"))[:, 0]
+    grid = draw_masks(torch.zeros(500, 1, 8, 8), torch.arange(1), 1.0, gen(2))[:, 0]
     boxes = grid.any(2).unsqueeze(2) & grid.any(1).unsqueeze(1)
     assert (grid == boxes).flatten(1).all(1).float().mean() > 0.3
+
+
+def test_all_of_a_symbol_is_told_or_nothing():
+    assert MIXED.units.tolist() == [0, 1, 1, 1]
+    assert LINE.units.tolist() == [0, 1]
+    mask = draw_masks(torch.zeros(400, 4, 4), MIXED.units, 1.0, gen())
+    assert (mask[:, 1:] == mask[:, 1:2]).all()
+    assert (mask[:, 0] != mask[:, 1]).any()
 
 
 def test_cells_that_are_told_come_back_and_cost_nothing():
@@ -107,8 +115,6 @@ def test_a_model_that_is_told_draws_in_its_own_steps_and_learns_from_the_told():
     assert model.evaluations(cells) == model.evaluations()
     assert model.evaluations(Sampling(known=known_means(x, 2))) > model.evaluations()
 
-    from sansheng.model import Batch
-
     optimiser = torch.optim.Adam(model.parameters(), 3e-3)
     generator = gen(3)
     for _ in range(300):
@@ -129,5 +135,6 @@ def test_shares_that_make_no_sense_are_refused():
         Flow(LINE, told, known_share=1.5)
     with pytest.raises(ValueError, match="cannot"):
         Flow(LINE, deaf, known_share=0.1)
-    with pytest.raises(ValueError, match="path=masked"):
-        network_for(Space((Category(4),), (9,)), width=8, told=True)
+    for space in (Space((Category(4),), (9,)), Space((Real(4), Category(3)))):
+        with pytest.raises(ValueError, match="numbers with positions"):
+            network_for(space, width=8, told=True)

@@ -141,6 +141,13 @@ class Space:
         return tuple(torch.tensor(rows) for rows in groups.values())
 
     @cached_property
+    def units(self) -> Int[Tensor, " C"]:
+        """Of every channel which of the example's numbers and symbols it is, or is one of the channels of."""
+        parts = [[1] * slot.width if isinstance(slot, Real) else [slot.width] for slot in self.slots]
+        widths = torch.tensor([width for part in parts for width in part])
+        return torch.arange(len(widths)).repeat_interleave(widths)
+
+    @cached_property
     def bounds(self) -> tuple[Float[Tensor, " R"], Float[Tensor, " R"]]:
         """(low, high) of every channel that holds numbers."""
         reals = [slot for slot in self.slots if isinstance(slot, Real)]

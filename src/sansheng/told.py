@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 NOISIER, WIDER = 1.0, 1.5
@@ -28,19 +28,22 @@ class Told:
         return torch.where(self.mask, self.u, mean)
 
 
-def draw_masks(shape: tuple[int, ...], share: float, generator: torch.Generator, device: torch.device) -> Tensor:
-    """Which cells of examples of `shape` (B, C, *P) are told, ``(B, C, *P)`` bool: none of 1 − `share` of the examples.
+def draw_masks(
+    x: Float[Tensor, "B C *P"], units: Int[Tensor, " C"], share: float, generator: torch.Generator
+) -> Bool[Tensor, "B C *P"]:
+    """Which cells of examples `x` are told: none of 1 − `share` of the examples.
 
     Of the others in equal parts: all positions before a random one, all outside or inside of a random box, and a
-    random share of single cells; of every second one in all channels, else in each with a chance of one half.
+    random share of single ones; of every second one in all channels, else in each of `units` (`Space.units`) with a
+    chance of one half.
     """
-    n, channels, *sides = shape
+    (n, _, *sides), device = x.shape, x.device
 
     def uniform(*size: int) -> Tensor:
         return torch.rand(size, generator=generator, device=device)
 
-    def like(x: Tensor) -> Tensor:
-        return x.view(n, *[1] * (len(shape) - 1))
+    def like(value: Tensor) -> Tensor:
+        return value.view(n, *[1] * (x.ndim - 1))
 
     inside = torch.ones((n, 1, *sides), dtype=torch.bool, device=device)
     before = inside
@@ -53,7 +56,8 @@ def draw_masks(shape: tuple[int, ...], share: float, generator: torch.Generator,
     single = uniform(n, 1, *sides) < like(uniform(n))
     kind = like((4 * uniform(n)).floor())
     mask = torch.where(kind < 2, torch.where(kind == 0, before, ~inside), torch.where(kind == 2, inside, single))
-    partly = like(uniform(n) < 0.5) & (uniform(n, channels, *[1] * len(sides)) < 0.5)
+    left_out = uniform(n, int(units[-1]) + 1)[:, units.to(device)] < 0.5
+    partly = like(uniform(n) < 0.5) & left_out[(...,) + (None,) * len(sides)]
     return mask & ~partly & like(uniform(n) < share)
 
 

@@ -62,7 +62,7 @@ class Diffusion(GenerativeModel):
     def loss(self, batch: Batch, progress: float, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
         """Mean over the batch of the denoising loss, in nats per dimension."""
         x = batch.x
-        mask = draw_masks(tuple(x.shape), self.known_share, generator, x.device) if self.known_share else None
+        mask = draw_masks(x, self.space.units, self.known_share, generator) if self.known_share else None
         t = self._times(len(x), generator, x.device, mask)
         z = torch.randn(x.shape, generator=generator, device=x.device)
         keep = torch.rand(len(x), generator=generator, device=x.device) >= self.drop

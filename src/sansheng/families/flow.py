@@ -62,13 +62,12 @@ class Flow(GenerativeModel):
     def loss(self, batch: Batch, progress: float, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
         """Mean over the batch of the matching loss, in nats per dimension."""
         x = batch.x
-        mask = draw_masks(tuple(x.shape), self.known_share, generator, x.device) if self.known_share else None
+        mask = draw_masks(x, self.space.units, self.known_share, generator) if self.known_share else None
         normal = stratified_normal(len(x), generator, x.device)
         t = torch.sigmoid(noise_levels(normal, self.time_mean, self.time_std, mask))
         z = torch.randn(x.shape, generator=generator, device=x.device)
         keep = torch.rand(len(x), generator=generator, device=x.device) >= self.drop
-        more = {} if mask is None else {"mask": mask}
-        return self.denoiser.loss(x, t, z, given(batch.condition, keep), **more).mean(), {}
+        return self.denoiser.loss(x, t, z, given(batch.condition, keep), mask).mean(), {}
 
     @property
     def has_likelihood(self) -> bool:

@@ -115,8 +115,10 @@ def ladder(
 def denoiser(space: Space, *, width: int, condition: int = 0, told: bool = False) -> nn.Module:
     """``x_t: (B, C, *P)``, ``c_noise: (B,)`` -> ``(B, C, *P)``, starting at zero.
 
-    told: x_t is followed by as many channels that say which cells of it are known.
+    told: x_t is followed by as many channels that say which cells of it are known. Raises ValueError for rows and text.
     """
+    if told and (space.symbolic or not space.positions):
+        raise ValueError("known_share is for numbers with positions; gaps of tables and of text are filled without")
     channels = space.channels * (2 if told else 1)
     if not space.positions or (len(space.positions) == 1 and not space.symbolic and sees_whole(space)):
         return ResidualMLP(
@@ -130,7 +132,5 @@ def denoiser(space: Space, *, width: int, condition: int = 0, told: bool = False
             spans=bool(space.positions),
         )
     if space.symbolic and len(space.positions) == 1:
-        if told:
-            raise ValueError("known_share is for numbers: path=masked of symbols is told what is known as it is")
         return LineDenoiser(channels, space.positions[0], width=width, condition=condition)
     return ConvDenoiser(channels, space.positions, out=space.channels, width=width, condition=condition)
