@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import sys
 from importlib import import_module
-from importlib.metadata import version
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -53,7 +52,7 @@ _HOMES = {
 
 def __getattr__(name: str) -> Any:
     if name == "__version__":
-        return version("sansheng")
+        return import_module("importlib.metadata").version("sansheng")
     for module, names in _HOMES.items():
         if name in names:
             value = getattr(import_module(f"sansheng.{module}"), name)

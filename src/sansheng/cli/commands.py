@@ -11,12 +11,12 @@ import math
 import shlex
 import sys
 from contextlib import AbstractContextManager, nullcontext
-from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import App
 
+import sansheng
 from sansheng.budget import Budget
 from sansheng.cli.options import (
     AS_READ,
@@ -61,7 +61,7 @@ app = App(
     help="Train, sample, score and fairly compare a VAE, a GAN, a diffusion and a flow model on your own data.",
     help_format="plaintext",
     help_epilogue="sansheng COMMAND --help shows examples; --debug with any command shows the traceback of an error.",
-    version=lambda: version("sansheng"),
+    version=lambda: sansheng.__version__,
     suppress_keyboard_interrupt=False,
 )
 
