@@ -281,3 +281,45 @@ def test_batches_of_nothing_are_refused():
         Batches(numbered(3), seed=0, size=0)
     with pytest.raises(DataError, match="no examples"):
         Batches(numbered(0), seed=0, size=2)
+
+
+# -- rows of one person ------------------------------------------------------------------------------------
+
+
+def visits(n: int) -> pd.DataFrame:
+    draw = np.random.default_rng(0)
+    patient = np.sort(draw.integers(0, n, 6 * n))
+    return pd.DataFrame({"patient": [f"p{i:04d}" for i in patient], "lab": draw.normal(size=6 * n)})
+
+
+def test_all_rows_of_a_group_are_trained_on_or_all_are_held_out() -> None:
+    table = visits(100)
+    data = open_data(table, options={"group": "patient"})
+    train, held_out = data.train_records.values, data.test_records.values
+    assert not set(train["patient"]) & set(held_out["patient"])
+    assert len(train) + len(held_out) == len(table)
+    assert 0.25 <= len(held_out) / len(table) < 0.28
+    assert dict(data.codec.describe())["patient"].startswith("identifier")
+    again = open_data(table, options={"group": "patient"}, split_seed=1).test_records.values
+    assert set(again["patient"]) != set(held_out["patient"])
+
+
+def test_rows_that_do_not_say_whose_they_are_are_on_their_own() -> None:
+    table = visits(100)
+    table.loc[::2, "patient"] = None
+    data = open_data(table, options={"group": "patient"})
+    kept = [set(part.values["patient"].dropna()) for part in (data.train_records, data.test_records)]
+    assert not kept[0] & kept[1]
+    assert data.test_records.values["patient"].isna().any()
+
+
+def test_a_group_that_is_no_column_or_but_one_is_refused() -> None:
+    with pytest.raises(DataError, match="no column 'person' to group rows by; it has patient, lab"):
+        open_data(visits(10), options={"group": "person"})
+    with pytest.raises(DataError, match="one group"):
+        open_data(visits(10).assign(patient="p"), options={"group": "patient"})
+
+
+def test_a_column_named_like_an_identifier_that_rows_share_says_how_they_are_kept_together() -> None:
+    reason = dict(open_data(visits(100).rename(columns={"patient": "patient_id"})).codec.describe())["patient_id"]
+    assert "--group patient_id" in reason

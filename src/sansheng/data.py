@@ -92,15 +92,18 @@ def open_data(
     (done, total) while many images are decoded.
 
     A test split that comes with the data is kept; otherwise 25 % (20 % from 10,000 examples on, at most 10,000) are
-    held out at random by `split_seed`. Raises DataError for data that cannot be used and ValueError for an
-    unknown kind or condition.
+    held out at random by `split_seed`, of a table with a `group` (options) whole groups. Raises DataError for data that
+    cannot be used and ValueError for an unknown kind or condition.
     """
     how = {name: str(value) for name, value in (options or {}).items()}  # numbers, as Python users write them, too
     name, origin, kind, found = _find(source, kind, Reading(alpha, progress, how), query)
     asked = dict(types or {})
+    groups = _groups(found.records, how.get("group"))
+    if groups is not None:
+        asked.setdefault(how["group"], "identifier")
     found = codecs.retype(kind, found, asked)
     given = _conditions(condition, codec)
-    train, test = split(found, split_seed)
+    train, test = split(found, split_seed, groups)
     fitted = codec if codec is not None else codecs.fit(kind, train, given, asked)
     if not is_large(train.values):
         _check_size(fitted, len(train) + len(test))
@@ -125,8 +128,11 @@ def read_records(
     return found.records if found.test is None else found.records.join(found.test)
 
 
-def split(source: Source, seed: int) -> tuple[Records, Records]:
-    """(training, held-out) records. Raises DataError if there are fewer than two."""
+def split(source: Source, seed: int, groups: np.ndarray | None = None) -> tuple[Records, Records]:
+    """(training, held-out) records, all of a group ``(N,)`` on one side. Raises DataError for fewer than two of them.
+
+    What is held out of groups is nearest above the share that is held out of records.
+    """
     n = len(source.records)
     if source.test is not None and len(source.test) and n:
         return source.records, source.test
@@ -134,7 +140,35 @@ def split(source: Source, seed: int) -> tuple[Records, Records]:
         raise DataError(f"the data has {n} example{'s' * (n != 1)}; two are the least, hundreds are better")
     held = max(1, min(SMALL, round(n * (0.25 if n < SMALL else 0.2))))
     order = np.random.default_rng(seed).permutation(n)
+    if groups is not None:
+        held, order = _whole_groups(groups, held, seed)
     return source.records.take(np.sort(order[held:])), source.records.take(np.sort(order[:held]))
+
+
+def _groups(records: Records, name: str | None) -> np.ndarray | None:
+    """Whose each row of a table is, as numbers; a row that does not say is on its own. None if there is no
+    `name`. Raises DataError listing the columns there are.
+    """
+    if name is None:
+        return None
+    frame: pd.DataFrame = records.values
+    if name not in frame.columns:
+        raise DataError(
+            f"the table has no column {name!r} to group rows by; it has {', '.join(map(str, frame.columns))}"
+        )
+    codes = pd.factorize(frame[name])[0]
+    return np.where(codes < 0, codes.max() + 1 + np.arange(len(codes)), codes)
+
+
+def _whole_groups(groups: np.ndarray, held: int, seed: int) -> tuple[int, np.ndarray]:
+    """(how many rows are held out, all rows with those first): groups at random until there are `held` rows."""
+    names, which, sizes = np.unique(groups, return_inverse=True, return_counts=True)
+    if len(names) < 2:
+        raise DataError("all rows are of one group; two groups are the least, hundreds are better")
+    order = np.random.default_rng(seed).permutation(len(names))
+    chosen = min(int(np.searchsorted(np.cumsum(sizes[order]), held)) + 1, len(names) - 1)
+    rank = np.argsort(order)[which]
+    return int(sizes[order[:chosen]].sum()), np.argsort(rank, kind="stable")
 
 
 def digest_of(records: Records, test: Records | None = None) -> str:

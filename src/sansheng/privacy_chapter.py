@@ -6,20 +6,27 @@ and the page says that these are estimates and no guarantee.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
+from scipy import stats
 
+from sansheng.codecs.table import TableCodec
 from sansheng.entry import Entry
 from sansheng.metrics import Score
-from sansheng.metrics.bootstrap import Interval, share_interval
+from sansheng.metrics.bootstrap import Interval
 from sansheng.metrics.privacy import Findings
+from sansheng.metrics.rows import identifies
+from sansheng.metrics.table import series
 from sansheng.report import Chapter, Panel, Part
 from sansheng.score import Scorer
 from sansheng.score_kinds import compared
 
 PAIRS = 4
+BY_CHANCE = 0.025
+"""How often fresh rows may raise an alarm for their copies."""
 SPACE = "\N{NO-BREAK SPACE}"
 NOTE = (
     "These are estimates, no guarantee: they say what the attacks below found out with this number of rows, and a "
@@ -28,14 +35,14 @@ NOTE = (
     "away is for a person to decide. This page shows real rows: treat it as you treat the data."
 )
 ATTACKS_NOTE = (
-    "What an attack also finds out about held-out people, whom the model never saw, is knowledge of the population and "
+    "What an attack also finds out about held-out rows, which the model never saw, is knowledge of the population and "
     "no leak: each value stands beside the one to expect if nothing leaks. Brackets are 95 % intervals; by chance one "
     "in forty lies wholly above that value. “Training data replayed” shows what handing out as many real rows "
     "would cost: where even that is hardly found, an attack is weak here and proves little."
 )
 ATTRIBUTES_NOTE = (
     "Someone knows all of a person but one column, and takes for it the value of the most similar synthetic row. Right "
-    "is the same level, or within five percentiles. In each cell: right for training people / for held-out people, and "
+    "is the same level, or within five percentiles. In each cell: right for training rows / for held-out rows, and "
     "the difference in percentage points with its interval. A column that is easy to guess for both is a fact about "
     "the population."
 )
@@ -78,11 +85,11 @@ def _signed(value: float) -> str:
 ATTACKS = (
     Attack(
         *("copied", "exact copies", "synthetic rows that are a training row", _percent),
-        *(lambda found: found.copies.held_out_exact, "%"),
+        *(lambda found: found.copies.held_out_exact.mean(), "%"),
     ),
     Attack(
         *("near_copies", "near copies", "nearer to a training row than 99 % of held-out rows are", _percent),
-        *(lambda found: found.copies.held_out_near, "%"),
+        *(lambda found: found.copies.held_out_near.mean(), "%"),
     ),
     Attack(
         *(
@@ -113,31 +120,66 @@ def privacy_chapter(entries: Sequence[Entry], scorer: Scorer) -> Chapter:
     tried = [entry for entry in entries if entry.findings is not None and not entry.name.startswith("held-out")]
     families = [entry for entry in tried if entry.runs]
     parts = [_attacks(tried), _attributes(families), _pairs(families, scorer)]
-    return Chapter("Privacy", NOTE, [_sentence(entry) for entry in families], parts)
+    found = [said for entry in families for said in (_sentence(entry), *_own_words(entry, scorer))]
+    return Chapter("Privacy", NOTE, found, parts)
 
 
 def alarms(entry: Entry) -> list[Attack]:
-    """The attacks whose interval lies wholly above what is to be expected without a leak.
+    """The attacks that found more, beyond chance, than is to be expected without a leak.
 
-    A share of copies is held against the upper end for held-out rows, whose share is itself found on few.
+    Copies by Fisher's exact test against held-out rows, one-sided at 2.5 %; others if their whole interval is above.
     """
     scores, found = entry.pooled(), entry.findings
     if found is None:
         return []
     copies = {
-        "copied": share_interval(found.copies.held_out_exact, found.copies.held_out).high,
-        "near_copies": share_interval(found.copies.held_out_near, found.copies.held_out).high,
+        "copied": _more(found.copies.exact, found.copies.held_out_exact),
+        "near_copies": _more(found.copies.near, found.copies.held_out_near),
     }
     known = [attack for attack in ATTACKS if attack.metric in scores]
-    return [a for a in known if scores[a.metric].low > copies.get(a.metric, a.expected(found))]
+    return [a for a in known if copies.get(a.metric, scores[a.metric].low > a.expected(found))]
+
+
+def _more(some: np.ndarray, others: np.ndarray) -> bool:
+    """Whether more of `some` than of `others` are 1, beyond chance."""
+    hits = int(some.sum()), int(others.sum())
+    table = [[hits[0], len(some) - hits[0]], [hits[1], len(others) - hits[1]]]
+    return float(stats.fisher_exact(table, alternative="greater").pvalue) < BY_CHANCE
 
 
 def _sentence(entry: Entry) -> str:
-    scores, found = entry.pooled(), alarms(entry)
-    if not found:
-        return f"{entry.name}: none of the attacks found out more about training rows than about held-out ones."
-    listed = "; ".join(f"{attack.title} {attack.write(scores[attack.metric])}" for attack in found)
-    return f"{entry.name}: more than chance was found out about training rows by {listed}."
+    scores, found, attacked = entry.pooled(), alarms(entry), entry.findings
+    if found:
+        listed = "; ".join(f"{attack.title} {attack.write(scores[attack.metric])}" for attack in found)
+        return f"{entry.name}: more than chance was found out about training rows by {listed}."
+    said = f"{entry.name}: no attack found out more about training rows than about held-out ones, beyond chance"
+    if attacked is None:
+        return f"{said}."
+    said, copied = f"{said}, from {attacked.rows:,} synthetic rows", int(attacked.copies.exact.sum())
+    if not copied:
+        return f"{said}."
+    share = 100 * attacked.copies.held_out_exact.mean()
+    are = "of them is, cell for cell, a training row" if copied == 1 else "of them are, cell for cell, training rows"
+    return f"{said}; {copied:,} {are}, as are {share:.1f} % of the held-out ones."
+
+
+def _own_words(entry: Entry, scorer: Scorer) -> Iterator[str]:
+    """Of each modelled column of words that are nearly all different how many of a person's own words come back.
+
+    Such a column is left out of all attacks, for one that is issued anew would look like a bad copy.
+    """
+    data, codec = scorer.data, scorer.data.codec
+    modelled = [c.name for c in codec.columns if c.slots] if isinstance(codec, TableCodec) else []
+    for name in modelled:
+        known = series(data.train_records.values, name)
+        if entry.shown is None or not identifies(known):
+            continue
+        words = series(entry.shown.values, name).dropna()
+        back = 100 * float(words.isin(set(known.dropna())).mean()) if len(words) else 0.0
+        yield (
+            f"{entry.name}: “{name}” is different in nearly every row, and {back:.0f} % of its synthetic values are "
+            f"those of a training row; with --type {name}=identifier others are issued."
+        )
 
 
 def _attacks(tried: Sequence[Entry]) -> Part:

@@ -14,6 +14,7 @@ import pandas as pd
 from sansheng.entry import Entry
 from sansheng.metrics.association import associations
 from sansheng.metrics.bootstrap import Interval
+from sansheng.metrics.checks import some_rows
 from sansheng.metrics.scores import LIMIT, USED
 from sansheng.metrics.table import TableErrors, as_numbers, is_numeric, series, table_errors
 from sansheng.metrics.usefulness import usefulness
@@ -172,11 +173,11 @@ def _pairs(
     together = np.nanmax([np.nan_to_num(square) for square in squares.values()], axis=0)
     kept = np.sort(np.argsort(-together.mean(0), kind="stable")[:MOST_PAIRED])
     columns, most = [names[i] for i in kept], max(FAINTEST, float(together.max()))
-    real = _heat("Real rows", "association", columns, associations(train.loc[:, columns].head(ROWS)), 1.0)
+    real = _heat("Real rows", "association", columns, associations(some_rows(train.loc[:, columns], ROWS)), 1.0)
     rows = []
     for name, frame in shown.items():
         title = "Synthetic rows" if name in models else name.capitalize()
-        made = _heat(title, "association", columns, associations(frame.loc[:, columns].head(ROWS)), 1.0)
+        made = _heat(title, "association", columns, associations(some_rows(frame.loc[:, columns], ROWS)), 1.0)
         off = _heat("Error", f"strongest colour: {most:.0f} %", columns, squares[name][np.ix_(kept, kept)], most)
         rows.append((name, [real, made, off]))
     left = (
@@ -215,11 +216,11 @@ def _usefulness(entries: Sequence[Entry], scorer: Scorer) -> list[Part]:
     target, rows, header = scorer.target, [], []
     if target is None:
         return []
-    held_out = compared(scorer.data, scorer.data.test_records.values).head(LIMIT)
+    held_out = some_rows(compared(scorer.data, scorer.data.test_records.values), LIMIT)
     for entry in entries:
         if entry.shown is None or _held_out(entry):
             continue
-        lesson = compared(scorer.data, entry.shown.values).head(USED)
+        lesson = some_rows(compared(scorer.data, entry.shown.values), USED)
         try:
             found = usefulness(lesson, held_out, target, generator=np.random.default_rng(0))
         except ValueError:

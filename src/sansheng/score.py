@@ -20,6 +20,7 @@ from sansheng.codecs.text_file import EACH
 from sansheng.data import Data
 from sansheng.metrics import Score, score_features, score_usefulness
 from sansheng.metrics.bootstrap import Interval, subsample_interval
+from sansheng.metrics.checks import subsample
 from sansheng.metrics.classes import ClassDistance, class_distances
 from sansheng.metrics.distances import frechet
 from sansheng.metrics.extrapolation import frechet_debiased
@@ -40,6 +41,7 @@ from sansheng.score_kinds import (
     Extractor,
     compared,
     label_of,
+    reference,
     score_classes,
 )  # fmt: skip
 
@@ -128,7 +130,7 @@ class Scorer:
         """Of each class its name, how often it comes and its Frechet distance; empty where there are no labels."""
         if self.classifier is None:
             return []
-        some = self.data.train_records.take(np.arange(min(REFERENCE, len(self.data.train_records))))
+        some = self.data.train_records.take(reference(self.data))
         real, drawn = self.classifier(some.values), self.classifier(records.values)
         labels = (self.classifier.predict(some.values), self.classifier.predict(records.values))
         names = self.classifier.classes
@@ -146,7 +148,7 @@ class Scorer:
         """
         n = min(len(self.held_out), LIMIT)
         try:
-            return frechet_debiased(self.train[:LIMIT], self.held_out[:n], generator).bias
+            return frechet_debiased(self.train[:LIMIT], subsample(self.held_out, n, generator), generator).bias
         except ValueError:
             return None
 

@@ -52,6 +52,11 @@ class Classifier(Protocol):
         ...
 
 
+def reference(data: Data) -> np.ndarray:
+    """Places of at most `REFERENCE` training records, in order, drawn evenly: files are often sorted."""
+    return np.sort(np.random.default_rng(0).permutation(len(data.train_records))[:REFERENCE])
+
+
 def compared_columns(data: Data) -> list[str]:
     """The columns that a table is judged by: all but identifiers and what was left out, which are new by right."""
     columns = data.codec.columns if isinstance(data.codec, TableCodec) else ()
@@ -119,10 +124,12 @@ def _audio_features(data: Data, seed: int) -> tuple[Extractor, Classifier | None
 
 
 def _encoded_features(data: Data, seed: int) -> tuple[Extractor, None]:
-    """Encoded space, standardised: what is given counts too."""
+    """Encoded space, standardised: what is given counts too. Equal rows have equal features, so that copies show."""
+    codec = data.codec
+    assert isinstance(codec, TableCodec)
 
     def embed(values: Any) -> np.ndarray:
-        encoded = data.codec.encode(Records(values))
+        encoded = codec.encode(Records(values), spread=False)
         parts = [encoded.x.flatten(1)] + ([] if encoded.condition is None else [encoded.condition])
         return np.concatenate([part.numpy() for part in parts], axis=1)
 
@@ -135,7 +142,7 @@ def _plain_features(data: Data, seed: int) -> tuple[Extractor, None]:
 
 def _series_features(data: Data, seed: int) -> tuple[Extractor, Classifier | None]:
     """Random convolutions, the same for every comparison of these data."""
-    some, label = data.train_records.take(np.arange(min(REFERENCE, len(data.train_records)))), label_of(data)
+    some, label = data.train_records.take(reference(data)), label_of(data)
     kernels = RandomKernels(some.values, some.labels[label] if label else None, seed=seed)
     return kernels, kernels if label else None
 
@@ -147,7 +154,7 @@ def _ngram_features(data: Data, seed: int) -> tuple[Extractor, None]:
 
 
 def _standardised(features: Extractor, data: Data) -> Extractor:
-    raw = features(data.train_records.take(np.arange(min(REFERENCE, len(data.train_records)))).values)
+    raw = features(data.train_records.take(reference(data)).values)
     mean, scale = raw.mean(0), raw.std(0)
     scale = np.where(scale > 1e-6, scale, 1.0)
     return lambda values: ((features(values) - mean) / scale).astype(np.float32)

@@ -39,6 +39,11 @@ def test_fresh_draws_score_one_half_whatever_the_sizes(n_train: int, n_held_out:
     assert np.mean(values) == pytest.approx(0.5, abs=0.04)
 
 
+def test_replayed_training_of_which_a_share_is_kept_scores_half_and_half_of_that() -> None:
+    train, held_out = rng(1).normal(size=(4000, 6)), rng(2).normal(size=(1000, 6))
+    assert copying(train, held_out, train, rng()) == pytest.approx(0.5 + 0.25 / 2, abs=0.03)
+
+
 def test_replayed_training_scores_one_and_replayed_held_out_zero() -> None:
     train, held_out = rng().standard_normal((2, 400, 4))
     assert copying(train, held_out, train, rng()) == 1

@@ -101,6 +101,14 @@ class HowRead:
     entity: Annotated[
         str | None, option("Of series: the column that says whose row it is, such as patient.", metavar="COLUMN")
     ] = None
+    group: Annotated[
+        str | None,
+        option(
+            "Of tables: the column that says whose row it is, such as patient; all rows of one are trained on, or all "
+            "are held out, and it is issued anew.",
+            metavar="COLUMN",
+        ),
+    ] = None
     time: Annotated[str | None, option("Of series: the column of time, where it is not found.", metavar="COLUMN")] = (
         None
     )

@@ -50,7 +50,7 @@ def _without_options(read: Callable[[Path], Source]) -> Callable[[Path, Reading]
 
 KINDS: dict[str, Kind] = {
     "image": Kind(image.read, image.ImageCodec, image.OPTIONS),
-    "table": Kind(_without_options(table.read), table.TableCodec),
+    "table": Kind(_without_options(table.read), table.TableCodec, table.OPTIONS),
     "text": Kind(text.read, text.TextCodec, text.OPTIONS),
     "array": Kind(_without_options(array.read), array.ArrayCodec),
     "audio": Kind(audio.read, audio.AudioCodec, audio.OPTIONS),

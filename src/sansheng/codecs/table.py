@@ -30,6 +30,8 @@ from sansheng.space import Space
 
 __all__ = ["READABLE", "TableCodec", "from_frame", "read", "retype"]
 
+OPTIONS = ("group",)
+"""What can be said of how a table is read: `group`, the column that says whose each row is."""
 ROWS = 20_000
 """Encoded at a time."""
 MOST_SHOWN = 12
@@ -83,8 +85,10 @@ class TableCodec:
 
     # -- tensors -------------------------------------------------------------------------------------------
 
-    def encode(self, records: Records) -> Encoded:
+    def encode(self, records: Records, *, spread: bool = True) -> Encoded:
         """Rows to ``x: (N, C)`` and ``condition: (N, K)``. Equal numbers are spread by a fixed generator.
+
+        Without `spread` they go to the middle of their interval, so that equal rows are equal when encoded.
 
         Values never seen in fitting go where `Levels`, `Numbers` and `Quantile` say. Raises DataError for a column
         that is missing or cannot be read as it was, or an infinite number.
@@ -93,16 +97,16 @@ class TableCodec:
         lost = [column.name for column in self.columns if column.name not in frame.columns]
         if lost:
             raise DataError(f"the table has no column {lost[0]!r}; it has {', '.join(map(str, frame.columns))}")
-        parts = self._parts(frame)
+        parts = self._parts(frame, spread)
         large = 4 * len(frame) * self.space.channels > LARGE
         x = pack(self.space, parts, len(frame)) if large else torch.cat(list(parts))
         if not self._given:
             return Encoded(x)
         return Encoded(x, _join([c.encode(series_of(frame, c.name), None) for c in self._given], len(frame)))
 
-    def _parts(self, frame: pd.DataFrame) -> Iterator[Tensor]:
+    def _parts(self, frame: pd.DataFrame, spread: bool) -> Iterator[Tensor]:
         """The rows encoded, `ROWS` at a time; every column's generator goes on from one part to the next."""
-        generators = [_generator(i) for i in range(len(self._modelled))]
+        generators = [_generator(i) if spread else None for i in range(len(self._modelled))]
         for first in range(0, max(len(frame), 1), ROWS):
             part = frame.iloc[first : first + ROWS]
             pairs = zip(self._modelled, generators, strict=True)

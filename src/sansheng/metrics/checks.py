@@ -6,6 +6,7 @@ The one constraint: a check never changes a value; it returns the same numbers i
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 
 
 def features(name: str, rows: np.ndarray, least: int = 1) -> np.ndarray:
@@ -32,3 +33,10 @@ def feature_pair(real: np.ndarray, fake: np.ndarray, least: int = 1) -> tuple[np
 def subsample(rows: np.ndarray, limit: int, generator: np.random.Generator) -> np.ndarray:
     """`limit` rows drawn without replacement; `rows` itself if it has no more than that."""
     return rows if len(rows) <= limit else rows[generator.choice(len(rows), limit, replace=False)]
+
+
+def some_rows(frame: pd.DataFrame, limit: int) -> pd.DataFrame:
+    """At most `limit` rows in their order, always the same random ones: a file may be sorted by what is measured."""
+    if len(frame) <= limit:
+        return frame
+    return frame.iloc[np.sort(np.random.default_rng(0).choice(len(frame), limit, replace=False))]

@@ -59,16 +59,32 @@ def closest_pairs(
     return ClosestPairs(train_at, to_train, held_out_at, to_held_out)
 
 
+def closest(
+    rows: Float[np.ndarray, "N F"], fake: Float[np.ndarray, "M F"]
+) -> tuple[Int[np.ndarray, " M"], Float[np.ndarray, " M"]]:
+    """(place of the nearest row, squared distance to it) of each fake; of equally near rows the first counts."""
+    index, best = np.zeros(len(fake), dtype=np.int64), np.full(len(fake), np.inf)
+    for start in range(0, len(rows), CHUNK):
+        for where, squared in distance_blocks(fake, rows[start : start + CHUNK].astype(np.float64), ROWS):
+            at = squared.argmin(1)
+            found = squared[np.arange(len(at)), at]
+            nearer = found < best[where]
+            index[where] = np.where(nearer, at + start, index[where])
+            best[where] = np.where(nearer, found, best[where])
+    return index, best
+
+
 def copying(
     train: Num[np.ndarray, "N F"],
     held_out: Num[np.ndarray, "H F"],
     fake: Num[np.ndarray, "M F"],
     generator: np.random.Generator,
 ) -> float:
-    """Share of fakes nearer to training than to held-out data, in [0, 1]; ½ for fresh draws, 1 for replayed training.
+    """Share of fakes nearer to training than to held-out data, in [0, 1]; ½ for fresh draws.
 
-    The larger of `train` and `held_out` is first subsampled to the size of the smaller; a tie counts one half
-    (the test statistic of Meehan et al. 2020 in its simplest form, as "DCR share" in work on tables).
+    The larger of `train` and `held_out` is first subsampled to the size of the smaller; a tie counts one half. Replayed
+    training data score ½ + k/2 where a share k of the training rows is kept: 1 only if none has to be left out (the
+    test statistic of Meehan et al. 2020 in its simplest form, as "DCR share" in work on tables).
     Raises ValueError for an empty array, unequal numbers of features, NaN or inf.
     """
     return float(nearer_to_train(train, held_out, fake, generator).mean())
@@ -121,19 +137,6 @@ def _closest(name: str, rows: np.ndarray, fake: np.ndarray) -> tuple[np.ndarray,
     for label, values in ((name, rows), ("fake", fake)):
         if not all(np.isfinite(values[i : i + CHUNK]).all() for i in range(0, len(values), CHUNK)):
             features(label, values)  # says which row
-    parts = [_closest_chunk(rows, fake[i : i + CHUNK].astype(np.float64)) for i in range(0, len(fake), CHUNK)]
+    parts = [closest(rows, fake[i : i + CHUNK].astype(np.float64)) for i in range(0, len(fake), CHUNK)]
     index, squared = (np.concatenate(column) for column in zip(*parts, strict=True))
     return index, np.sqrt(squared)
-
-
-def _closest_chunk(rows: np.ndarray, fake: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(index, squared distance) for a chunk of fakes."""
-    index, best = np.zeros(len(fake), dtype=np.int64), np.full(len(fake), np.inf)
-    for start in range(0, len(rows), CHUNK):
-        for where, squared in distance_blocks(fake, rows[start : start + CHUNK].astype(np.float64), ROWS):
-            at = squared.argmin(1)
-            found = squared[np.arange(len(at)), at]
-            nearer = found < best[where]
-            index[where] = np.where(nearer, at + start, index[where])
-            best[where] = np.where(nearer, found, best[where])
-    return index, best

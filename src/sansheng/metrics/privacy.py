@@ -17,7 +17,7 @@ from sklearn.metrics import roc_auc_score
 from threadpoolctl import threadpool_limits
 
 from sansheng.metrics.bootstrap import Interval, normal_interval
-from sansheng.metrics.memory import closest_pairs
+from sansheng.metrics.memory import ClosestPairs, closest
 from sansheng.metrics.neighbours import distance_blocks, nearest
 from sansheng.metrics.rows import RowSpace, keys
 from sansheng.metrics.twosample import hanley_mcneil
@@ -31,8 +31,9 @@ WIDTH = 0.025
 TARGETS = 1000
 """People attacked, of either kind."""
 ROWS = 5000
-"""Rows of any table that an attack looks at; of the training rows 20,000."""
+"""Rows of any table that an attack looks at."""
 REFERENCE = 20_000
+"""Training rows that it looks at; copies are looked for among all, so many at a time."""
 NEIGHBOURS_HELD_OUT = 2000
 """Held-out rows that say what is near."""
 PREDICATES = 4000
@@ -55,14 +56,13 @@ class Pair:
 
 @dataclass(frozen=True)
 class Copies:
-    """For each synthetic row whether it is, exactly, a training row, and whether nearly or exactly (of at most `ROWS`);
-    the same shares of the `held_out` rows that were looked at."""
+    """For each synthetic row 1 if it is, exactly, a training row, and 1 if nearly or exactly (of at most `ROWS`); the
+    same of held-out rows (nearly: of at most `NEIGHBOURS_HELD_OUT`)."""
 
     exact: np.ndarray
     near: np.ndarray
-    held_out_exact: float
-    held_out_near: float
-    held_out: int
+    held_out_exact: np.ndarray
+    held_out_near: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -110,15 +110,14 @@ class Attacks:
             )
         self.space = RowSpace.fit(train)
         self._known = set(keys(train, self.space.names))
-        self._held_out_keys = keys(held_out, self.space.names)
+        self._held_out_exact = self._known_rows(held_out)
         generator = np.random.default_rng([seed, 7])
-        self._train_at = generator.permutation(len(train))[:REFERENCE]
+        train_at = generator.permutation(len(train))[:REFERENCE]
         self._held_out_at = generator.permutation(len(held_out))[:ROWS]
-        self._train = self.space.read(train.iloc[self._train_at])
+        self._train = self.space.read(train.iloc[train_at])
         self._held_out = self.space.read(held_out.iloc[self._held_out_at])
-        with threadpool_limits(1):
-            points = self.space.points(self._train)
-            self._to_train = nearest(self.space.points(self._held_out[:NEIGHBOURS_HELD_OUT]), points)
+        self._all = train
+        self._to_train = self._nearest(self._held_out[:NEIGHBOURS_HELD_OUT])[1]
         self._reach = float(np.quantile(self._to_train, NEAR))
 
     def run(self, fake: pd.DataFrame, generator: np.random.Generator) -> Findings:
@@ -128,13 +127,15 @@ class Attacks:
 
     def suspects(self, fake: pd.DataFrame, count: int) -> list[Pair]:
         """The synthetic rows most like copies of a training row, the most so first; see `memory.ClosestPairs`."""
+        made = self._some(fake)
+        train_at, to_train = self._nearest(made)
         with threadpool_limits(1):
-            train, held_out, made = map(self.space.points, (self._train, self._held_out, self._some(fake)))
-            found = closest_pairs(train, held_out, made)
+            held_out_at, to_held_out = closest(self.space.points(self._held_out), self.space.points(made))
+        found = ClosestPairs(train_at, np.sqrt(to_train), held_out_at, np.sqrt(to_held_out))
         return [
             Pair(
                 int(i),
-                int(self._train_at[found.train[i]]),
+                int(found.train[i]),
                 int(self._held_out_at[found.held_out[i]]),
                 float(found.to_train[i]),
                 float(found.to_held_out[i]),
@@ -142,20 +143,32 @@ class Attacks:
             for i in found.suspects(count)
         ]
 
+    def _known_rows(self, frame: pd.DataFrame) -> np.ndarray:
+        """1 for each row that is a training row."""
+        return np.array([float(key in self._known) for key in keys(frame, self.space.names)])
+
+    def _nearest(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Of each row that was read, (the place of the nearest training row, the squared distance to it)."""
+        points = self.space.points(rows)
+        at, best = np.zeros(len(rows), dtype=np.int64), np.full(len(rows), np.inf)
+        with threadpool_limits(1):
+            for start in range(0, len(self._all), REFERENCE):
+                part = self.space.points(self.space.read(self._all.iloc[start : start + REFERENCE]))
+                where, squared = closest(part, points)
+                nearer = squared < best
+                at[nearer], best[nearer] = where[nearer] + start, squared[nearer]
+        return at, best
+
     def copies(self, fake: pd.DataFrame) -> Copies:
         """Exact copies (of all columns) and near ones: nearer to training than 99 % of held-out rows are.
 
         Some rows recur by right, so compare with the shares among held-out rows.
         (Distance to closest record, as in Zhao et al. 2021, with held-out rows to say what is near.)
         """
-        exact = np.array([float(key in self._known) for key in keys(fake, self.space.names)])
-        with threadpool_limits(1):
-            rows = self._some(fake)
-            to_train = nearest(self.space.points(rows), self.space.points(self._train))
-        held_out = float(np.mean([key in self._known for key in self._held_out_keys]))
-        seen = len(self._to_train)
+        exact = self._known_rows(fake)
+        to_train = self._nearest(self._some(fake))[1]
         near = np.maximum(to_train <= self._reach, exact[: len(to_train)])
-        return Copies(exact, near, held_out, float((self._to_train <= self._reach).mean()), seen)
+        return Copies(exact, near, self._held_out_exact, (self._to_train <= self._reach).astype(float))
 
     def membership(self, fake: pd.DataFrame) -> tuple[Interval, int]:
         """(AUC of telling who was trained on, rows of each kind): ½ if it cannot be told, 1 if always.

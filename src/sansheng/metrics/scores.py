@@ -13,7 +13,7 @@ from jaxtyping import Num
 from threadpoolctl import threadpool_limits
 
 from sansheng.metrics.bootstrap import Interval, normal_interval, share_interval, subsample_interval, subsample_spread
-from sansheng.metrics.checks import feature_pair, features, subsample
+from sansheng.metrics.checks import feature_pair, features, some_rows, subsample
 from sansheng.metrics.coverage import K, neighbourhoods
 from sansheng.metrics.distances import frechet, kernel_distance, mind_interval
 from sansheng.metrics.memory import copied_share, copying
@@ -102,7 +102,7 @@ def score_usefulness(
 ) -> dict[str, Score]:
     """usefulness (AUC or R2) of `fake` to predict `target` in held-out rows; empty where nothing can be learnt."""
     try:
-        found = usefulness(fake.head(USED), held_out.head(LIMIT), target, generator=generator)
+        found = usefulness(some_rows(fake, USED), some_rows(held_out, LIMIT), target, generator=generator)
     except ValueError:
         return {}  # such as a target that is missing in all synthetic rows
     return {"usefulness": score(found.measures[found.measure], found.n, "higher", found.measure)}

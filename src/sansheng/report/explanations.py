@@ -88,9 +88,10 @@ METRICS: dict[str, Explanation] = {
     ),
     "copying": Explanation(
         "Copying",
-        "The share of samples that lie nearer to a training example than to a held-out one: fresh real data score "
-        "about 0.5, a model that repeats its training data 1. Well above 0.5 is a warning; below is no better, so "
-        "it is not ranked.",
+        "The share of samples that lie nearer to a training example than to a held-out one, of equally many: fresh "
+        "real data score about 0.5, and what a model that repeats its training data would score stands at “training "
+        "data replayed”: 1 only if all training examples are looked at. Well above 0.5 is a warning; below is no "
+        "better, so it is not ranked.",
         "after Meehan et al. 2020",
         ranked=False,
     ),
