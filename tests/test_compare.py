@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from sansheng.codecs.base import Records
@@ -95,6 +96,17 @@ def test_a_comparison_that_was_stopped_goes_on_with_what_is_missing(tmp_path: Pa
     assert (out / "vae-default-0" / "model.safetensors").stat().st_mtime_ns == kept
     assert [run.recipe.family for run in both.runs] == ["vae", "gan"]
     assert first.out == both.out
+
+
+def test_rules_are_obeyed_by_what_is_scored(tmp_path: Path) -> None:
+    frame = pd.DataFrame(np.random.default_rng(0).normal(size=(160, 2)).round(3), columns=["a", "b"])
+    frame["total"] = (frame["a"] + frame["b"]).round(3)
+    rule = "total = a + b"
+    made = run(frame, tmp_path / "all", families=("flow",), seeds=1, rules=(rule,))
+    assert made.runs[0].recipe.rules == (rule,)
+    drawn = made.runs[0].draw(40).values
+    np.testing.assert_allclose(drawn["total"], drawn["a"] + drawn["b"], atol=6e-4)
+    assert "--rule" in made.report.read_text()
 
 
 def test_presets_stand_side_by_side(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from sansheng.presets import (
     parse_overrides,
     settings_for,
 )
-from sansheng.recipe import DataReference, Recipe, build, count_parameters, resolve
+from sansheng.recipe import DataReference, Recipe, assemble, build, count_parameters, resolve
 from sansheng.space import Category, Real, Space
 
 SPACES = {
@@ -234,3 +234,13 @@ def test_survey_pictures_stay_within_the_bounds_of_the_data() -> None:
     made = gan.generator(100 * torch.randn(20, 100))
     assert made.abs().max() <= 1
     assert made.abs().max() > 0.9
+
+
+@pytest.mark.parametrize("family", ["diffusion", "flow"])
+def test_cells_are_a_setting_of_what_denoises_pictures(family: str) -> None:
+    grid, settings = Space((Real(3),), (32, 32)), parse_overrides(family, {"cells": "2"})
+    model = assemble(family, "default", settings_for(family, "default", grid) | settings, grid, None, 16)
+    assert any(module.sizes[0] == (16, 16) for net in model.modules() if (module := getattr(net, "grid", None)))
+    rows = Space((Real(7),))
+    with pytest.raises(ValueError, match="cells are for pictures"):
+        assemble(family, "default", settings_for(family, "default", rows) | settings, rows, None, 16)

@@ -156,6 +156,25 @@ def test_quoted_dates_are_read_as_the_column_writes_them() -> None:
         read_rules(["seen <= '03/25/2022'"], codec, {})
 
 
+@pytest.mark.parametrize("spelled", ["%d.%m.%Y", "%Y-%m-%d %H:%M"])
+def test_differences_of_dates_are_days(spelled: str) -> None:
+    rng = np.random.default_rng(0)
+    admitted = pd.Timestamp("2022-01-01") + pd.to_timedelta(rng.integers(0, 900 * 24, 200), unit="h")
+    admitted, stay = admitted if "H" in spelled else admitted.normalize(), rng.integers(0, 60, 200)
+    dates = {"admitted": admitted, "discharged": admitted + pd.to_timedelta(stay, unit="D")}
+    frame = pd.DataFrame({name: when.strftime(spelled) for name, when in dates.items()} | {"days": stay})
+    codec = TableCodec.fit(Records(frame))
+    texts = ["days = discharged - admitted", "discharged = admitted + days", "discharged - admitted <= 30"]
+    length, end, short = read_rules(texts, codec, {})
+    assert length.holds(frame).all()
+    assert end.holds(frame).all()
+    assert (short.holds(frame) == (stay <= 30)).all()
+    assert (repaired([length], frame.assign(days=0))["days"] == stay).all()
+    assert (repaired([end], frame.assign(discharged=frame["admitted"]))["discharged"] == frame["discharged"]).all()
+    late = frame.assign(days=frame["days"] + 1)
+    assert not length.holds(late).any()
+
+
 def test_rounding_breaks_no_rule() -> None:
     a, b = np.arange(1, 200) / 10, np.arange(3, 202) / 7 // 0.01 / 100
     frame = pd.DataFrame({"a": a, "b": b, "sum": (a + b).round(2)})

@@ -83,6 +83,7 @@ def compare(
     types: Mapping[str, str] | None = None,
     query: str | None = None,
     options: Mapping[str, str | int | float] | None = None,
+    rules: Sequence[str] = (),
     force: bool = False,
     resume: bool = False,
     features: Extractor | None = None,
@@ -104,6 +105,7 @@ def compare(
     _require_enough(data, n, own=features is None)
     folder = _folder(out, data.name, force, resume)
     how: dict[str, Any] = {"parameters": parameters, "device": device, "precision": precision, "observe": observe}
+    how["rules"] = tuple(rules)
     how |= {"budget": None if limit.seconds is None else str(limit), "steps": limit.steps}
     runs = {
         name: [_train(data, source, folder, key, seed, how, resume) for seed in range(seeds)]
@@ -116,7 +118,7 @@ def compare(
     asked = {"--families": ",".join(families), "--presets": ",".join(presets), "--seeds": seeds}
     asked |= {"--condition": ",".join(data.condition) or None, "--parameters": parameters, "--samples": samples}
     asked["--alpha"] = True if data.alpha else None
-    asked |= {"--type": [f"{k}={v}" for k, v in data.types.items()], "--query": data.query}
+    asked |= {"--rule": list(rules), "--type": [f"{k}={v}" for k, v in data.types.items()], "--query": data.query}
     asked |= {f"--{name.replace('_', '-')}": value for name, value in data.options.items()}
     observe(Event("phase", "writing the report"))
     more: dict[str, Any] = {"sections": closer_look(entries, scorer), "chapters": table_chapters(entries, scorer)}

@@ -182,8 +182,8 @@ _EXTRA_OPTIONS: dict[str, dict[str, Any]] = {
         "transformer": False,
     },
     "gan": {"latent": 64},
-    "diffusion": {"path": "edm", "temperature": 1.0},
-    "flow": {},
+    "diffusion": {"path": "edm", "temperature": 1.0, "cells": 0},
+    "flow": {"cells": 0},
 }
 RUN_OPTIONS: dict[str, Any] = {"batch": 128, "width": 64, "ema_length": 0.1, "threads": 0}
 """Settings of the run rather than of the family."""

@@ -224,7 +224,8 @@ def _diffusion(
     s: dict[str, Any], space: Space, condition_space: Space | None, condition: int, width: int
 ) -> GenerativeModel:
     path, told = s.pop("path"), bool(s.get("known_share"))
-    network = networks.denoiser(space, width=width, condition=condition, told=told and path != MASKED)
+    told_network, cells = told and path != MASKED, s.pop("cells", 0)
+    network = networks.denoiser(space, width=width, condition=condition, told=told_network, cells=cells)
     if path == MASKED:
         for gaussian in ("noise_mean", "noise_std", "sampler", "levels", "known_share"):
             s.pop(gaussian, None)
@@ -239,7 +240,7 @@ def _diffusion(
 
 def _flow(s: dict[str, Any], space: Space, condition_space: Space | None, condition: int, width: int) -> Flow:
     told = bool(s.get("known_share"))
-    network = networks.denoiser(space, width=width, condition=condition, told=told)
+    network = networks.denoiser(space, width=width, condition=condition, told=told, cells=s.pop("cells", 0))
     denoiser = Denoiser(space, network, Rectified(), told=told)
     return Flow(space, denoiser, condition_space=condition_space, **s)
 

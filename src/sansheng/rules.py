@@ -17,7 +17,7 @@ import pandas as pd
 from sansheng.codecs.base import Codec, Records
 from sansheng.codecs.coders import Numbers
 from sansheng.codecs.columns import Column
-from sansheng.codecs.dates import parse, seconds_of, spelled
+from sansheng.codecs.dates import DAY, parse, seconds_of, spelled
 from sansheng.codecs.dtypes import DATE_OBJECTS, plain, restore
 from sansheng.codecs.table import TableCodec
 from sansheng.codecs.table_file import series_of
@@ -174,19 +174,20 @@ def _formula(text: str, columns: Mapping[str, Column]) -> Rule:
     target = aliases.get(tree.left.id) if isinstance(tree.left, ast.Name) else None
     equation = len(tree.ops) == 1 and isinstance(tree.ops[0], ast.Eq) and target is not None
     decimals = _decimals(target) if equation and target is not None else None
+    unit = target.dtype.unit / DAY if target is not None and target.dtype.storage == "date" else 1.0
 
     def holds(frame: pd.DataFrame) -> np.ndarray:
         values = [_evaluate(term, frame, aliases) for term in terms]
         gone = np.any([np.isnan(value) for value in values], axis=0)
         pairs = zip(tree.ops, values[:-1], values[1:], strict=True)
         if decimals is not None:
-            return gone | (np.abs(values[0] - values[1]) <= 0.501 * 10.0**-decimals)
+            return gone | (np.abs(values[0] - values[1]) <= 0.501 * 10.0**-decimals * unit)
         return gone | np.all([ORDER[type(op)](a, b) for op, a, b in pairs], axis=0)
 
     def repair(frame: pd.DataFrame) -> pd.DataFrame:
         assert target is not None
         value = _evaluate(terms[1], frame, aliases)
-        value = value / (target.dtype.unit if target.dtype.storage == "date" else 1)
+        value = value / unit
         value = value if decimals is None else np.round(value, decimals)
         drawn = plain(series_of(frame, target.name), target.dtype)
         told = np.isfinite(value) & ~np.isnan(drawn)
@@ -239,7 +240,7 @@ def _formats(tree: ast.expr, aliases: Mapping[str, Column]) -> list[str]:
 
 
 def _moments(term: ast.expr, text: str, formats: Sequence[str]) -> ast.expr:
-    """A term with its quoted dates as seconds since 1970."""
+    """A term with its quoted dates as days since 1970."""
 
     class Moments(ast.NodeTransformer):
         def visit_Constant(self, node: ast.Constant) -> ast.Constant:
@@ -249,7 +250,7 @@ def _moments(term: ast.expr, text: str, formats: Sequence[str]) -> ast.expr:
 
 
 def _date(written: str, text: str, formats: Sequence[str]) -> float:
-    """A date as a column of the rule writes it, or as 2024-01-31; seconds since 1970."""
+    """A date as a column of the rule writes it, or as 2024-01-31; days since 1970."""
     texts = np.array([written], dtype=object)
     read = [seconds_of(parse(texts, one)) for one in formats]
     read.append(seconds_of(pd.Series(pd.to_datetime(pd.Series(texts), format="ISO8601", errors="coerce"))))
@@ -257,11 +258,11 @@ def _date(written: str, text: str, formats: Sequence[str]) -> float:
     if not found:
         ways = " or ".join(dict.fromkeys(["YYYY-MM-DD", *map(spelled, formats)]))
         raise ValueError(f"{text!r}: {written!r} is no date written {ways}")
-    return found[0]
+    return found[0] / DAY
 
 
 def _evaluate(node: ast.expr, frame: pd.DataFrame, aliases: Mapping[str, Column]) -> np.ndarray:
-    """The value of a checked node for each row, dates as seconds since 1970."""
+    """The value of a checked node for each row, dates as days since 1970."""
     if isinstance(node, ast.BinOp):
         sides = (_evaluate(side, frame, aliases) for side in (node.left, node.right))
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -271,6 +272,6 @@ def _evaluate(node: ast.expr, frame: pd.DataFrame, aliases: Mapping[str, Column]
     if isinstance(node, ast.Name):
         column = aliases[node.id]
         values = plain(series_of(frame, column.name), column.dtype)
-        return values * (column.dtype.unit if column.dtype.storage == "date" else 1)
+        return values * (column.dtype.unit / DAY if column.dtype.storage == "date" else 1)
     assert isinstance(node, ast.Constant)
     return np.full(len(frame), float(node.value))  # pyright: ignore[reportArgumentType]

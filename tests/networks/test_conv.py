@@ -58,6 +58,19 @@ def test_denoiser_keeps_the_shape_and_begins_at_zero(positions):
     assert out.abs().max() == 0
 
 
+@pytest.mark.parametrize(("cells", "finest"), [(1, 28), (2, 14), (4, 7), (0, 7)])
+def test_a_denoiser_works_on_cells_as_large_as_asked(cells, finest):
+    network = ConvDenoiser(3, (28, 20), width=8, cells=cells)
+    assert network.grid.sizes[0][0] == finest
+    assert network(randn(2, 3, 28, 20), torch.rand(2)).shape == (2, 3, 28, 20)
+
+
+@pytest.mark.parametrize("cells", [3, -2, 16])
+def test_cells_that_do_not_divide_a_picture_are_refused(cells):
+    with pytest.raises(ValueError, match="cells are 1, 2, 4 or 8 pixels"):
+        ConvDenoiser(1, (28, 28), width=8, cells=cells)
+
+
 @POSITIONS
 def test_encoder_and_decoder_have_the_shapes_they_say(positions):
     assert ConvEncoder(3, positions, 5, width=8)(randn(2, 3, *positions)).shape == (2, 5)

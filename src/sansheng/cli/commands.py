@@ -223,7 +223,7 @@ def compare(
     out: Out = None,
     samples: Annotated[int | None, option("Examples to score each on; as many as are held out unless told.")] = None,
     kind: As = None, alpha: Alpha = False, types: Types = None, query: Query = None, reading: Reading = AS_READ,
-    force: Force = False,
+    rules: Rules = None, force: Force = False,
     resume: Annotated[bool, flag("Go on with the comparison in --out: what is finished is kept.")] = False,
     smoke: Smoke = False, quiet: Quiet = False,
 ) -> None:  # fmt: skip
@@ -262,6 +262,7 @@ def compare(
             types=read_pairs("--type", types),
             query=query,
             options=reading.given(),
+            rules=tuple(rules or ()),
             force=force,
             resume=resume,
             observe=observe,

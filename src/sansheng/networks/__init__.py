@@ -112,13 +112,17 @@ def ladder(
     )
 
 
-def denoiser(space: Space, *, width: int, condition: int = 0, told: bool = False) -> nn.Module:
+def denoiser(space: Space, *, width: int, condition: int = 0, told: bool = False, cells: int = 0) -> nn.Module:
     """``x_t: (B, C, *P)``, ``c_noise: (B,)`` -> ``(B, C, *P)``, starting at zero.
 
-    told: x_t is followed by as many channels that say which cells of it are known. Raises ValueError for rows and text.
+    told: x_t is followed by as many channels that say which values of it are known. cells: pixels along a side of the
+    cells that convolutions work on, 0 for as many as suit the size. Raises ValueError for rows and text that are told,
+    and for cells of what is no picture.
     """
     if told and (space.symbolic or not space.positions):
         raise ValueError("known_share is for numbers with positions; gaps of tables and of text are filled without")
+    if cells and len(space.positions) != 2:
+        raise ValueError("cells are for pictures")
     channels = space.channels * (2 if told else 1)
     if not space.positions or (len(space.positions) == 1 and not space.symbolic and sees_whole(space)):
         return ResidualMLP(
@@ -133,4 +137,4 @@ def denoiser(space: Space, *, width: int, condition: int = 0, told: bool = False
         )
     if space.symbolic and len(space.positions) == 1:
         return LineDenoiser(channels, space.positions[0], width=width, condition=condition)
-    return ConvDenoiser(channels, space.positions, out=space.channels, width=width, condition=condition)
+    return ConvDenoiser(channels, space.positions, out=space.channels, width=width, condition=condition, cells=cells)

@@ -165,11 +165,16 @@ class ConvDenoiser(nn.Module):
         width: int,
         depth: int = 1,
         condition: int = 0,
+        cells: int = 0,
     ) -> None:
+        """cells: positions along a side of what is one cell, a power of two; 0 for what suits the size."""
         super().__init__()
+        if cells < 0 or cells & (cells - 1) or cells * LOWEST > max(positions):
+            raise ValueError(f"cells are 1, 2, 4 or 8 pixels a side, {LOWEST} cells a picture at least, not {cells}")
         out = out or channels
         picture = len(positions) == 2 and max(positions) <= SMALL
-        self.grid = grid = Grid(positions, COARSE // 2 if picture else COARSE)
+        coarse = math.ceil(max(positions) / cells) if cells else COARSE // 2 if picture else COARSE
+        self.grid = grid = Grid(positions, coarse)
         widths, context = level_widths(grid, width), 2 * width
         width = widths[0]
         self.context = Context(context, condition=condition, timed=True)
