@@ -2,6 +2,7 @@
 
 import sqlite3
 
+import pandas as pd
 import pytest
 
 from sansheng.codecs import database
@@ -34,6 +35,39 @@ def test_nothing_is_changed(url):
     with pytest.raises(DataError):
         open_data(url, query="DELETE FROM patients")
     assert len(database.read_query(url, ALL)) == 60
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "DROP TABLE patients",
+        "ALTER TABLE patients DROP COLUMN job",
+        "/* SELECT */ DELETE FROM patients RETURNING *",
+        "WITH x AS (SELECT 1) DELETE FROM patients RETURNING *",
+        "-- SELECT\nUPDATE patients SET age = 0 RETURNING *",
+        "PRAGMA query_only = OFF",
+        "SELECT * FROM patients; DROP TABLE patients",
+        "",
+    ],
+)
+def test_what_does_more_than_read_is_refused_and_changes_nothing(url, query):
+    before = database.read_query(url, ALL)
+    with pytest.raises(DataError):
+        open_data(url, query=query)
+    pd.testing.assert_frame_equal(database.read_query(url, ALL), before)
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "-- all; of them\n/* patients */ SELECT * FROM patients;",
+        "WITH old AS (SELECT * FROM patients) SELECT * FROM old WHERE job != 'a;b'",
+        "select * from (select * from patients)",
+        "SELECT 1.5 AS age, 'a' AS job UNION ALL SELECT * FROM patients LIMIT 60",
+    ],
+)
+def test_every_way_to_read_is_allowed(url, query):
+    assert len(database.read_query(url, query)) == 60
 
 
 def test_mistakes_say_what_there_is(url, tmp_path):
