@@ -12,7 +12,7 @@ from PIL import Image
 
 from sansheng import data
 from sansheng.codecs import Encoded, Records, Source, archive
-from sansheng.data import Batches, Data, batch, digest_of, open_data, split
+from sansheng.data import Batches, Data, batch, digest_of, measured, open_data, split
 from sansheng.errors import DataError
 
 
@@ -323,3 +323,12 @@ def test_a_group_that_is_no_column_or_but_one_is_refused() -> None:
 def test_a_column_named_like_an_identifier_that_rows_share_says_how_they_are_kept_together() -> None:
     reason = dict(open_data(visits(100).rename(columns={"patient": "patient_id"})).codec.describe())["patient_id"]
     assert "--group patient_id" in reason
+
+
+def test_what_is_looked_at_before_training_is_from_everywhere_and_not_too_much() -> None:
+    encoded = Encoded(torch.arange(300_000.0)[:, None])
+    x = measured(encoded, 1000)
+    assert x.shape == (1000, 1)
+    assert x.mean().item() == pytest.approx(150_000, rel=0.1)
+    assert len(measured(Encoded(torch.zeros(5, 3)), 1000)) == 5
+    assert len(measured(Encoded(torch.zeros(1, 1).expand(600, 200_000)))) == 256

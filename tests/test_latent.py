@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from sansheng import latent
 from sansheng.cli import main
 from sansheng.codecs.base import Records
 from sansheng.data import open_data, read_records
+from sansheng.errors import DataError
 from sansheng.families.vae import VAE
 from sansheng.run import Run, train
 from small import make
@@ -99,6 +101,46 @@ def test_records_are_read_whole_and_in_order(kind: str) -> None:
     assert len(again) == 2 * len(read)
     late = again.take(np.arange(len(read), len(again))).values
     assert late.equals(read.values) if hasattr(late, "equals") else np.array_equal(late, read.values)
+
+
+# -- labels ------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def labelled_run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """Points on one of two sides, as their label says."""
+    folder, draw = tmp_path_factory.mktemp("labels"), np.random.default_rng(0)
+    side = draw.integers(0, 2, 600)
+    points = (draw.standard_normal((600, 2)) * 0.3 + 3 * side[:, None]).astype(np.float32)
+    np.savez(folder / "sides.npz", points, label=np.array(["left", "right"])[side])
+    settings = {"latent": 2, "batch": 128, "prior": False}
+    return train(
+        folder / "sides.npz", family="vae", out=folder / "run", condition="label", steps=300, parameters=4000,
+        previews=False, settings=settings,
+    )  # fmt: skip
+
+
+def test_records_without_labels_are_held_against_all_of_them(labelled_run: Run) -> None:
+    held_out = labelled_run.open_data().test_records
+    bare = replace(held_out, labels={})
+    summed = -latent.surprise(labelled_run, bare) * 2 * np.log(2)
+    rows, counts = labelled_run.conditions.unique(dim=0, return_counts=True)  # pyright: ignore
+    shares, by_label = np.log(counts.numpy() / counts.sum().item()), []
+    for name in labelled_run.codec.conditions.decode(rows)["label"]:  # pyright: ignore
+        by_label.append(-latent.surprise(labelled_run, bare, where={"label": name}) * 2 * np.log(2))
+    np.testing.assert_allclose(summed, np.logaddexp(*(np.array(by_label) + shares[:, None])), atol=1e-5)
+    own = -latent.surprise(labelled_run, held_out) * 2 * np.log(2)
+    assert (summed >= own + shares.min() - 1e-6).all()
+    assert np.median(summed - own) < 0
+
+
+def test_labels_that_the_model_has_never_seen_are_refused_unless_others_are_given(labelled_run: Run) -> None:
+    records = labelled_run.open_data().test_records.take(np.arange(3))
+    odd = replace(records, labels={"label": np.array(["left", "up", "up"])})
+    for act in (latent.reconstruct, latent.surprise):
+        with pytest.raises(DataError, match=r"no label 'up', which 2 of these have; --where label=VALUE"):
+            act(labelled_run, odd)
+    assert len(latent.surprise(labelled_run, odd, where={"label": "left"})) == 3
 
 
 # -- the commands ------------------------------------------------------------------------------------------------

@@ -31,6 +31,8 @@ from sansheng.model import Batch
 SMALL = 10_000
 """Below this many examples a larger share is held out, and never more than this many are."""
 MOST_BYTES = 8 * 2**30
+MEASURED, LEAST, NUMBERS = 20_000, 256, 20_000_000
+"""Examples that are looked at before training, at most; and fewer, but for the `LEAST`, if these are more numbers."""
 ROWS_HASHED = 4096
 """At a time."""
 SHOWN = 5
@@ -180,6 +182,14 @@ def digest_of(records: Records, test: Records | None = None) -> str:
                 state.update(content)
         state.update(b"\xff")
     return state.hexdigest()
+
+
+def measured(encoded: Encoded, most: int = MEASURED) -> Tensor:
+    """At most so many examples ``(N, C, *P)``, drawn evenly and in order, fewer of large ones: `NUMBERS` in all."""
+    size = encoded.rows(slice(1)).x.numel()
+    n = min(len(encoded), most, max(LEAST, NUMBERS // max(size, 1)))
+    some = np.sort(np.random.default_rng(0).permutation(len(encoded))[:n])
+    return encoded.rows(torch.from_numpy(some)).x
 
 
 class Batches:

@@ -25,6 +25,8 @@ from sansheng.within import Within, choose
 FILLING = "ancestral"
 """The sampler of what is not known, each of whose steps is taken `ROUNDS` times."""
 FILLING_STEPS = 32
+AUTOGUIDED = 2.0
+"""How far to lead away from a weak model unless told: at 1 it would not be looked at (Karras 2024, figure 2)."""
 ROUNDS = 4
 POOLED, POOLED_STEPS = 1000, 12
 """How many draws tell how the parts of an example hang together, and the steps they are drawn in."""
@@ -195,7 +197,8 @@ def choice(settings: Sampling, default: Drawn, *, told: bool = False) -> Drawn:
     """As asked for, else what fills gaps well where there are gaps the network is not told of, else the default."""
     if settings.known is not None and not told:
         default = Drawn(FILLING, FILLING_STEPS)
-    scale = default.guidance if settings.guidance is None else settings.guidance
+    usual = default.guidance if settings.weak is None else max(default.guidance, AUTOGUIDED)
+    scale = usual if settings.guidance is None else settings.guidance
     return Drawn(settings.sampler or default.sampler, settings.steps or default.steps, scale)
 
 

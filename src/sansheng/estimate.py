@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from sansheng import devices
 from sansheng.budget import DEFAULT_SECONDS, Budget
-from sansheng.data import Batches, Data
+from sansheng.data import Batches, Data, measured
 from sansheng.folder import ROOM
 from sansheng.plan import plan
 from sansheng.presets import DEFAULTS
@@ -27,7 +27,7 @@ def estimate(data: Data, families: Sequence[str] = tuple(DEFAULTS)) -> list[tupl
 def _estimate(data: Data, family: str) -> str:
     _, recipe = plan(data, family=family, budget=Budget(seconds=DEFAULT_SECONDS))
     model = build(recipe, data.codec.space, data.codec.condition_space)
-    model.measure(data.train.rows(slice(2000)).x)
+    model.measure(measured(data.train, 2000))
     batches = Batches(data.train, seed=0, size=recipe.batch, device=recipe.device)
     _, seconds = devices.choose_threads(model.to(recipe.device), batches, recipe.device)
     parameters = count_parameters(model)

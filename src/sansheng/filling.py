@@ -16,6 +16,7 @@ from torch import Tensor
 from sansheng.codecs.base import Records
 from sansheng.codecs.labels import Labelled
 from sansheng.codecs.text import TextCodec
+from sansheng.errors import DataError
 from sansheng.loop import derive_seed
 from sansheng.model import Known, Sampling, known_cells, known_means
 from sansheng.run import Run
@@ -188,11 +189,20 @@ def _draw(run: Run, records: Records, known: Callable[[Tensor], Known], how: Dra
 def labelled(run: Run, records: Records, where: Mapping[str, Any], seed: int) -> Records:
     """Records with a value for each label the model is conditioned on: as `where` says, or their own, or else drawn.
 
-    Raises ValueError for labels in `where` that there are not, and for any of a table, which are columns.
+    Raises ValueError for labels in `where` that there are not, and for any of a table, which are columns; DataError for
+    labels of their own that the model has never seen.
     """
     if where and not isinstance(run.codec, Labelled):
         raise ValueError(f"--where is for labels, and what is given of a {run.codec.kind} stands in its columns")
-    if not isinstance(run.codec, Labelled) or not (where or lacking(run, records)):
+    if not isinstance(run.codec, Labelled):
+        return records
+    own = {name: column for name, column in records.labels.items() if name not in where}
+    for name, values in run.codec.conditions.unseen(own).items():
+        raise DataError(
+            f"the model has seen no {name} {str(values[0])!r}, which {len(values):,} of these have; "
+            f"--where {name}=VALUE gives them one"
+        )
+    if not (where or lacking(run, records)):
         return records
     drawn = run.codec.conditions.decode(run.condition_rows(len(records), where, seed))
     return replace(records, labels={**drawn, **records.labels, **{name: drawn[name] for name in where}})

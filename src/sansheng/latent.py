@@ -5,16 +5,25 @@ The one constraint: everything is deterministic, for codes are means and what is
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
 import torch
 from torch import Tensor
 
 from sansheng.codecs.base import Records
-from sansheng.filling import labelled, with_own_labels
+from sansheng.codecs.labels import Labelled
+from sansheng.filling import labelled, lacking, with_own_labels
 from sansheng.model import Batch, HasCode
 from sansheng.run import Run
 
 CHUNK = 500
+SLOW = 200
+"""Held-out records that others are held against where each takes many evaluations."""
+MOST_LABELS = 32
+"""Values of labels that are summed over where records lack them."""
 
 
 def reconstruct(run: Run, records: Records) -> Records:
@@ -56,13 +65,53 @@ def traverse(run: Run, record: Records, latent: int, *, steps: int = 7, span: fl
     return with_own_labels(turned, record.take(np.zeros(steps, int)))
 
 
-def surprise(run: Run, records: Records, *, samples: int = 50, seed: int = 0, variational: bool = False) -> np.ndarray:
+def surprise(
+    run: Run, records: Records, *, where: Mapping[str, Any] | None = None, samples: int = 50, seed: int = 0,
+    variational: bool = False,
+) -> np.ndarray:  # fmt: skip
     """How little the model expects each record, ``(N,)`` [bits per dimension]: −bound on log₂ p(x) / D.
 
-    Arguments as for `Run.log_likelihood`. Raises ValueError for a family without such a bound.
+    where: labels in place of the records' own. Of records that lack those the model is given it is that of p(x) =
+    Σ p(c) p(x | c) over all c of training, by their shares there. Other arguments as for `Run.log_likelihood`. Raises
+    ValueError for a family without such a bound, and for labels that are lacking and take too many values to sum over.
     """
-    bound = run.log_likelihood(records, samples=samples, seed=seed, variational=variational)
+    how = {"samples": samples, "seed": seed, "variational": variational}
+    if where or not lacking(run, records):
+        bound = run.log_likelihood(labelled(run, records, where or {}, seed), **how)
+    else:
+        bound = _over_labels(run, records, how)
     return -bound / (run.model.space.size * np.log(2))
+
+
+def _over_labels(run: Run, records: Records, how: dict[str, Any]) -> np.ndarray:
+    """log Σ p(c) p(x | c) of each record, ``(N,)`` [nats]."""
+    assert isinstance(run.codec, Labelled)
+    assert run.conditions is not None
+    rows, counts = run.conditions.unique(dim=0, return_counts=True)
+    if len(rows) > MOST_LABELS:
+        name = lacking(run, records)[0]
+        raise ValueError(
+            f"these have no {name}, of which the model knows too many to try each: --where {name}=VALUE gives one"
+        )
+    shares = np.log(counts.numpy() / counts.sum().item())
+    bounds = []
+    for row, share in zip(rows, shares, strict=True):
+        labels = run.codec.conditions.decode(row.expand(len(records), -1))
+        bounds.append(share + run.log_likelihood(replace(records, labels=labels), **how))
+    return np.logaddexp.reduce(bounds, axis=0)
+
+
+def usual(run: Run, records: Records, where: Mapping[str, Any], *, exact: bool) -> Records:
+    """Held-out records to hold the surprise of `records` against: without the labels that are summed over there.
+
+    All of them, or where an `exact` likelihood is slow `SLOW`, drawn evenly.
+    """
+    held_out = run.open_data().test_records
+    if exact and run.model.slow_likelihood and len(held_out) > SLOW:
+        some = np.random.default_rng(0).permutation(len(held_out))[:SLOW]
+        held_out = held_out.take(np.sort(some))
+    lost = [] if where else lacking(run, records)
+    return replace(held_out, labels={name: column for name, column in held_out.labels.items() if name not in lost})
 
 
 def encode(run: Run, records: Records) -> tuple[Tensor, Tensor | None]:

@@ -22,7 +22,7 @@ from sansheng.budget import DEFAULT_SECONDS, Budget, Clock
 from sansheng.card import model_card, run_facts
 from sansheng.codecs.base import Codec, Quantised, Records
 from sansheng.codecs.labels import Labelled
-from sansheng.data import Batches, Data
+from sansheng.data import Batches, Data, measured
 from sansheng.errors import DataError
 from sansheng.events import Event, Observer, ignore
 from sansheng.health import examine
@@ -42,8 +42,6 @@ __all__ = ["Interrupted", "Run", "TrainingFailed", "load", "resume", "train"]
 PREVIEWED = 64
 BOUNDED, SLOW = 500, 100
 """Held-out examples whose likelihood is measured, at most; and where it is slow."""
-MEASURED = 20_000
-"""Examples a model may look at before it is trained, at most."""
 
 
 class Run:
@@ -90,11 +88,13 @@ class Run:
         get such rows by drawing until enough are, instead of steering, and tell `observe` the share. steps, sampler,
         guidance: for diffusion and flow (`samplers.SAMPLERS`), the recipe's unless told; a guidance scale of 1 is the
         model as trained. weak: a smaller or less trained run of the same data and family that guidance leads away from
-        (Karras 2024), in place of the model without its condition. The same seed draws the same examples on the same
-        machine.
+        (Karras 2024), in place of the model without its condition, at a scale of 2 or more unless told. The same seed
+        draws the same examples on the same machine.
         """
         if n < 1:
             raise ValueError(f"draw at least one example, not {n}")
+        if guidance is not None and not math.isfinite(guidance):
+            raise ValueError(f"guidance is a number such as 2, not {guidance}")
         if guidance not in (None, 1) and self.conditions is None and weak is None:
             raise ValueError("--guidance follows a condition or leads away from --weak; this model has no condition")
         how = {"where": where, "steps": steps, "sampler": sampler, "guidance": guidance, "weak": weak, "reject": reject}
@@ -301,7 +301,7 @@ def _begin(data: Data, recipe: Recipe, out: str | Path | None, force: bool, obse
     model = build(recipe, data.codec.space, data.codec.condition_space)
     files.require_room(out, model)
     folder = files.make_folder(out, f"{data.name}-{recipe.family}", force)
-    model.measure(data.train.rows(slice(MEASURED)).x)
+    model.measure(measured(data.train))
     model.to(recipe.device)
     batches = Batches(data.train, seed=recipe.seed, size=recipe.batch, device=recipe.device)
     threads = recipe.threads or devices.choose_threads(model, batches, recipe.device)[0]

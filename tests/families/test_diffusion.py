@@ -235,6 +235,14 @@ def test_a_weak_model_must_be_of_the_same_kind():
         silent().sample(2, settings=Sampling(guidance=2.0, weak=other), generator=gen())
 
 
+def test_a_weak_model_leads_without_being_told_how_far():
+    good, weak = silent(), silent()
+    settings = Sampling(steps=5, sampler="euler", weak=weak)
+    good.sample(2, settings=settings, generator=gen())
+    assert len(weak.denoiser.network.asked) == 5
+    assert good.evaluations(settings) == 10
+
+
 def test_a_weak_model_is_asked_as_often_as_the_good_one():
     good, weak = silent(), silent()
     settings = Sampling(steps=5, sampler="euler", guidance=1.5, weak=weak)

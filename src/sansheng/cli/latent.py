@@ -86,12 +86,13 @@ def anomaly(
     variational: Annotated[
         bool, flag("Of a diffusion or a flow the variational bound, from so many draws, not the exact likelihood.")
     ] = False,
+    where: Given = None,
     device: Device = "auto", quiet: Quiet = False,
 ) -> None:  # fmt: skip
     """Say how little a model expects each of your examples, as CSV, the strangest first.
 
     Columns: the example, counted from 0; the file, if each is one; bits per dimension; the share of held-out data that
-    is less strange.
+    is less strange. Examples without the labels that a model is given are held against all labels.
     For models with a likelihood bound. For example:
 
         sansheng anomaly runs/patients-vae-1 new_patients.csv > strange.csv
@@ -102,13 +103,18 @@ def anomaly(
     from sansheng.cli.samples import read_for
     from sansheng.run import load
 
+    from sansheng.where import as_mapping
+
     how: dict[str, Any] = {"samples": samples, "variational": variational}
+    given = as_mapping(where or ())
     with reporter(quiet) as observe:
         trained = load(run, device=device)
         records = read_for(trained, data)
         observe(Event("phase", f"bounding the likelihood of {len(records):,} examples"))
-        bits = latent.surprise(trained, records, **how)
-        usual = np.sort(latent.surprise(trained, trained.open_data().test_records, **how))
+        bits = latent.surprise(trained, records, where=given, **how)
+        held_out = latent.usual(trained, records, given, exact=not variational)
+        observe(Event("phase", f"bounding that of {len(held_out):,} held-out examples"))
+        usual = np.sort(latent.surprise(trained, held_out, **how))
     table = csv.writer(sys.stdout, lineterminator="\n")
     named = [[name] for name in records.names] or [[]] * len(records)
     table.writerow(["example", *(["file"] if records.names else []), "bits_per_dimension", "share_of_held_out_below"])
