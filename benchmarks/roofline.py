@@ -13,14 +13,15 @@ import argparse
 import json
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from sansheng.budget import Budget, Clock
-from sansheng.loop import State, train
+from sansheng.loop import State, Step, train
 from sansheng.model import Batch
 from sansheng.recipe import DataReference, Recipe, build, count_parameters, resolve
 from sansheng.space import Real, Space
@@ -28,7 +29,7 @@ from sansheng.space import Real, Space
 PRODUCT = 1024
 
 
-def main() -> None:
+def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--side", type=int, default=32)
     parser.add_argument("--channels", type=int, default=3)
@@ -38,17 +39,19 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--profile", action="store_true", help="where the time of a step goes")
+    parser.add_argument("--compiled", action="store_true", help="the step by torch.compile too; needs a C++ compiler")
     parser.add_argument("--out", type=Path)
-    args = parser.parse_args()
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = arguments()
     torch.set_num_threads(args.threads)
     space = Space((Real(args.channels, -1.0, 1.0),), (args.side, args.side))
     recipe = default_recipe(args, space)
-    model = build(recipe, space, None)
     batch = recipe.batch
     x = torch.rand(batch, *space.shape) * 2 - 1
-    model.measure(x)
-    state = State(model, Clock.start(Budget(steps=10**9)), 0.1)
-    steps = train(state, lambda step: Batch(x), seed=0, budget=Budget(steps=10**9))
+    model, steps = stepping(recipe, space, x)
     generator = torch.Generator().manual_seed(0)
 
     def network() -> None:
@@ -59,7 +62,16 @@ def main() -> None:
     with FlopCounterMode(display=False) as counter:
         network()
     a, b = torch.randn(PRODUCT, PRODUCT), torch.randn(PRODUCT, PRODUCT)
-    times = interleave({"product": lambda: a @ b, "network": network, "step": lambda: next(steps)}, args.rounds)
+    tasks: dict[str, Callable[[], object]] = {"product": lambda: a @ b, "network": network, "step": lambda: next(steps)}
+    compiling = 0.0
+    if args.compiled:
+        other, faster = stepping(recipe, space, x)
+        other.denoiser.network.compile()
+        began = time.perf_counter()
+        next(faster)
+        compiling = time.perf_counter() - began
+        tasks["compiled step"] = lambda: next(faster)
+    times = interleave(tasks, args.rounds)
     seconds = {name: statistics.median(values) for name, values in times.items()}
     peak = 2 * PRODUCT**3 / seconds["product"]
     result = {
@@ -75,6 +87,8 @@ def main() -> None:
         "step_share": counter.get_total_flops() / seconds["step"] / peak,
         "step_seconds": seconds["step"],
     }
+    if args.compiled:
+        result |= {"compiled_step_seconds": seconds["compiled step"], "compiling_seconds": compiling}
     print(json.dumps(result, indent=1))
     if args.out:
         args.out.write_text(json.dumps(result, indent=1))
@@ -82,6 +96,14 @@ def main() -> None:
         with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profile:
             next(steps)
         print(profile.key_averages().table(sort_by="self_cpu_time_total", row_limit=18, max_name_column_width=44))
+
+
+def stepping(recipe: Recipe, space: Space, x: torch.Tensor) -> tuple[Any, Iterator[Step]]:
+    """A model of its own, and its steps on the batch `x` without end."""
+    model = build(recipe, space, None)
+    model.measure(x)
+    state = State(model, Clock.start(Budget(steps=10**9)), 0.1)
+    return model, train(state, lambda step: Batch(x), seed=0, budget=Budget(steps=10**9))
 
 
 def default_recipe(args: argparse.Namespace, space: Space) -> Recipe:

@@ -102,7 +102,6 @@ def anomaly(
     from sansheng import latent
     from sansheng.cli.samples import read_for
     from sansheng.run import load
-
     from sansheng.where import as_mapping
 
     how: dict[str, Any] = {"samples": samples, "variational": variational}
