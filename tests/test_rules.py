@@ -156,6 +156,17 @@ def test_quoted_dates_are_read_as_the_column_writes_them() -> None:
         read_rules(["seen <= '03/25/2022'"], codec, {})
 
 
+def test_a_date_is_asked_for_as_the_column_writes_it_or_with_the_year_first() -> None:
+    days = pd.date_range("2022-01-01", periods=365)
+    frame = pd.DataFrame({"seen": days.strftime("%d/%m/%Y"), "dose": np.arange(365) / 7})
+    codec = TableCodec.fit(Records(frame))
+    for text in ("seen>=05/03/2022", "seen>=2022-03-05"):
+        (clause,) = read_clauses([text], codec)
+        assert (clause.holds(frame) == (days >= pd.Timestamp("2022-03-05"))).all()
+    with pytest.raises(ValueError, match="or such as 2024-01-31, not 'soon'"):
+        read_clauses(["seen>=soon"], codec)
+
+
 @pytest.mark.parametrize("spelled", ["%d.%m.%Y", "%Y-%m-%d %H:%M"])
 def test_differences_of_dates_are_days(spelled: str) -> None:
     rng = np.random.default_rng(0)

@@ -210,6 +210,8 @@ def evaluate(
         for name, s in scores.items()
     ]
     print_table(header, rows)
+    if "membership" in scores:
+        print("\nWhat attacks found out is an estimate, no guarantee: a stronger attack may find out more.")
 
 
 @app.command(sort_key=4)
