@@ -11,12 +11,14 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from pandas.api.types import infer_dtype
 
 from sansheng.codecs import dates
 from sansheng.codecs.coders import Coder, Constant, Digits, Levels, Numbers
 from sansheng.codecs.columns import Column, Kind, written
 from sansheng.codecs.dtypes import DATE_OBJECTS, DType, plain, tally, understand
 from sansheng.codecs.identifiers import Identifier, named_identifier, number_identifier, text_identifier
+from sansheng.codecs.nearly import nearly
 from sansheng.codecs.quantile import Quantile
 from sansheng.errors import DataError, unknown
 
@@ -118,9 +120,19 @@ def fit_column(series: pd.Series, asked: str | None = None) -> Column:
     if len(seen.uniques) == 1 and not seen.missing:
         value = written(seen.uniques, seen.dtype)[0]
         return seen.column("constant", f"every value is {value}", Constant(seen.uniques.tolist()[0]))
-    found = _as_identifier(seen) or _as_free_text(seen)
-    if found is not None:
-        return found
+    if seen.dtype.storage != "text" or seen.dtype.categories is not None:
+        return _as_identifier(seen) or _as_modelled(seen, series)
+    written_so = infer_dtype(series, skipna=True) == "string"  # not times of day, say, that are held as objects
+    near = nearly(seen.name, seen.uniques, seen.counts) if written_so else None
+    named = None if near is not None and near.dates else _as_identifier(seen)
+    column = named or _as_free_text(seen) or _as_modelled(seen, series)
+    if near is None:
+        return column
+    return Column(column.name, column.kind, f"{column.reason}; {near.said}", column.dtype, column.coder)
+
+
+def _as_modelled(seen: _Seen, series: pd.Series) -> Column:
+    """The column as levels or numbers."""
     of_levels = seen.dtype.storage in ("boolean", "text") or seen.dtype.categories is not None
     if of_levels or _few(len(seen.uniques), seen.present):
         return _named_warily(_as_levels(seen), seen)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import cache
 
 import numpy as np
 import pandas as pd
@@ -38,6 +39,8 @@ OFFSET = re.compile(r" ?(?:Z|UTC|[+-]\d\d:?\d\d)$")
 ZONE = re.compile(r"\[([\w/+-]+)\]$")
 DIGITS = {"Y": r"\d{4}", "b": "[A-Za-z]{3}", "B": "[A-Za-z]{3,9}", "p": "[AP]M", "f": r"\d{6}", "3f": r"\d{3}"}
 TRIED = 20
+USUAL = 14
+"""Of so many that are tried, texts that a format must fit to be the usual one."""
 DAY = 86_400
 LONGEST = 40
 
@@ -56,6 +59,32 @@ def find_format(texts: np.ndarray) -> str | None:
     if same:
         return next(_fitting(bare, offsets[0]), None)
     return next((found for zone in ZONES for found in _fitting(bare, f"[{zone}]", texts)), None)
+
+
+def usual_format(texts: np.ndarray) -> tuple[str | None, np.ndarray]:
+    """(format, mask ``(N,)``): the one in which most texts are written, and which are; None if hardly any are."""
+    best, most = None, np.zeros(len(texts), dtype=bool)
+    tried = texts[np.unique(np.linspace(0, len(texts) - 1, TRIED).astype(int))] if len(texts) else texts
+    least = USUAL * len(tried) / TRIED
+    if sum(len(text) <= LONGEST and any(c.isdigit() for c in text) for text in tried) < max(least, 1):
+        return best, most
+    ends = [match[0] if (match := OFFSET.search(text)) and re.search(r"\d:\d\d", text) else "" for text in tried]
+    end = max(ends, key=ends.count)
+    for date_format in (COMPACT, *FORMATS):
+        shape = _shape(date_format)
+        if sum(shape.fullmatch(text.removesuffix(end)) is not None for text in tried) < least:
+            continue
+        found = _written(texts, date_format + end)
+        if found.sum() > most.sum():
+            best, most = date_format + end, found
+    return best, most
+
+
+def _written(texts: np.ndarray, date_format: str) -> np.ndarray:
+    """Which texts ``(N,)`` can be read in a format and are written again just as they were."""
+    dates = parse(texts, date_format)
+    usual = (dates.dt.year >= 1900) & (dates.dt.year <= 2100) if date_format == COMPACT else dates.notna()
+    return usual.to_numpy(bool) & (write(dates, date_format) == texts)
 
 
 def _fitting(bare: np.ndarray, end: str, texts: np.ndarray | None = None) -> Iterator[str]:
@@ -139,6 +168,7 @@ def unit_of(seconds: np.ndarray) -> int:
     return next((unit for unit in (DAY, 3600, 60) if bool((present % unit == 0).all())), 1)
 
 
+@cache
 def _shape(date_format: str) -> re.Pattern[str]:
     """What a text in a format looks like."""
 

@@ -15,6 +15,7 @@ from pandas.api import types
 
 from sansheng.codecs import dates
 from sansheng.codecs.dates import COMPACT, DAY
+from sansheng.codecs.numerals import EXACT
 from sansheng.errors import DataError
 
 Storage = Literal["number", "boolean", "date", "text"]
@@ -85,6 +86,8 @@ def plain(series: pd.Series, dtype: DType) -> np.ndarray:
         numbers = pd.Series(numbers).to_numpy(np.float64, na_value=np.nan)
     except DataError:
         raise
+    except OverflowError:
+        raise DataError(f"column {series.name!r} holds numbers too large for a float; hold them as text") from None
     except (TypeError, ValueError, AttributeError):
         held = f"holds {series.dtype}{_odd(series)}"
         raise DataError(f"column {series.name!r} should hold {dtype.name} but {held}") from None
@@ -201,6 +204,10 @@ def _understand_objects(series: pd.Series, asked: str, date_format: str) -> DTyp
     inferred = "string" if isinstance(series.dtype, pd.StringDtype) else types.infer_dtype(series, skipna=True)
     if asked in ("category", "identifier", "text") and inferred == "string":
         return DType(name, "text")
+    if types.is_object_dtype(series.dtype):
+        _check_flat(series)
+    if inferred == "integer" and beyond(series):
+        return DType(name, "text")
     if inferred == "boolean":
         return DType(name, "boolean")
     if inferred in ("integer", "floating", "mixed-integer-float", "decimal"):
@@ -210,6 +217,20 @@ def _understand_objects(series: pd.Series, asked: str, date_format: str) -> DTyp
     if inferred == "string" and (found := _date_written(series, asked, date_format)):
         return found
     return DType(name, "text")
+
+
+def _check_flat(series: pd.Series) -> None:
+    """Raise DataError for lists, arrays and the like in cells."""
+    nested = next((v for v in series.tolist() if isinstance(v, list | tuple | dict | set | np.ndarray)), None)
+    if nested is not None:
+        held = f"holds a {type(nested).__name__} in a cell"
+        raise DataError(f"column {series.name!r} {held}: flatten it into columns of their own, or drop it")
+
+
+def beyond(series: pd.Series) -> bool:
+    """Whether whole numbers are so large that not all can be told apart as floating-point numbers."""
+    known = series.dropna()
+    return bool(len(known)) and max(abs(int(known.min())), abs(int(known.max()))) > EXACT
 
 
 def _date_written(series: pd.Series, asked: str, date_format: str) -> DType | None:

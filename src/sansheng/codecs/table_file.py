@@ -6,7 +6,7 @@ names the file and the line.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -15,17 +15,18 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pandas.api import types as kinds
 
+from sansheng.codecs import dates, numerals
 from sansheng.codecs.base import Records, Source
 from sansheng.codecs.column_kinds import check_types
-from sansheng.codecs.dtypes import check_finite
-from sansheng.codecs.table_text import read_text
+from sansheng.codecs.dtypes import beyond, check_finite
+from sansheng.codecs.numerals import EXACT
+from sansheng.codecs.table_text import read_text, unique_names
 from sansheng.errors import DataError
 
 READABLE = (".csv", ".tsv", ".parquet")
 WRITABLE = (".csv", ".parquet")
 MOST_BYTES = 8 * 2**30
-EXACT = 2**53
-"""Whole numbers beyond this cannot all be told apart as floating-point numbers."""
+_SIGNS = {".": "point", ",": "comma"}
 
 
 def read(path: Path) -> Source:
@@ -35,10 +36,9 @@ def read(path: Path) -> Source:
         raise DataError(f"{path}: a table is one of {', '.join(READABLE)}, not {suffix or 'a folder'!r}")
     if suffix == ".parquet":
         return from_frame(_read_parquet(path), where=str(path))
-    frame, names, notes = read_text(path)
-    names, renamed = unique_names(names)
-    source = from_frame(frame.set_axis(names, axis=1), where=str(path))
-    return Source(source.records, notes=(*renamed, *notes, *source.notes))
+    frame, notes = read_text(path)
+    source = from_frame(frame, where=str(path))
+    return Source(source.records, notes=(*notes, *source.notes))
 
 
 def from_frame(frame: pd.DataFrame, *, where: str = "the table") -> Source:
@@ -56,8 +56,9 @@ def from_frame(frame: pd.DataFrame, *, where: str = "the table") -> Source:
     for name in names:
         if kinds.is_object_dtype(frame[name].dtype) and kinds.infer_dtype(frame[name], skipna=True) == "datetime":
             frame[name] = _moments(series_of(frame, name), where)
-        if kinds.is_integer_dtype(frame[name].dtype) and _beyond(series_of(frame, name)):
+        if _whole_beyond(series_of(frame, name)):
             frame[name] = series_of(frame, name).astype("string").astype(object)
+        if _is_text(series_of(frame, name)) and numerals.too_long(series_of(frame, name).dropna()):
             notes += (f"column {name!r} holds whole numbers of over 15 digits; they are read as text",)
         if kinds.is_float_dtype(frame[name].dtype):
             _check_column(series_of(frame, name), where)
@@ -65,17 +66,23 @@ def from_frame(frame: pd.DataFrame, *, where: str = "the table") -> Source:
 
 
 def retype(source: Source, types: Mapping[str, str]) -> Source:
-    """Columns of text that should hold numbers as numbers; what is none is missing, and a note says how much that is.
+    """Columns of text that should hold numbers, or dates in a format, as such; what is none is missing, as a note says.
 
-    Raises ValueError for a column or a type that does not exist and DataError if most of a column are no numbers.
+    The decimal sign is that of the file, or what all of a column tells. Raises ValueError for a column or a type that
+    does not exist and DataError if most of a column are no numbers, or no dates.
     """
     frame: pd.DataFrame = source.records.values
     check_types(types, list(map(str, frame.columns)))
-    asked = [n for n, kind in types.items() if kind in ("number", "integer") and _is_text(series_of(frame, n))]
+    texts = {name: kind for name, kind in types.items() if _is_text(series_of(frame, name))}
+    numbers = [name for name, kind in texts.items() if kind in ("number", "integer")]
+    dated = {name: kind.removeprefix("date:") for name, kind in texts.items() if kind.startswith("date:")}
     parts = [records for records in (source.records, source.test) if records is not None]
     notes, made = [*source.notes], []
     for records in parts:
-        columns = {name: _as_numbers(series_of(records.values, name), notes) for name in asked}
+        written = {"decimal": ".", "sure": True, **records.values.attrs}
+        how = written["decimal"], written["sure"]
+        columns = {name: _as_numbers(series_of(records.values, name), *how, notes) for name in numbers}
+        columns |= {n: _as_dates(series_of(records.values, n), dated[n], notes) for n in dated}
         made.append(Records(records.values.assign(**columns), records.labels))
     return Source(made[0], made[1] if len(made) > 1 else None, tuple(notes))
 
@@ -84,17 +91,39 @@ def _is_text(series: pd.Series) -> bool:
     return kinds.is_string_dtype(series.dtype) and kinds.infer_dtype(series, skipna=True) == "string"
 
 
-def _as_numbers(series: pd.Series, notes: list[str]) -> pd.Series:
-    """Numbers of texts such as 12, 1,234.5, $12 and 5 %; NaN, and a note, for what is none."""
-    bare = series.str.replace(r"[\s$€£%]|,(?=\d{3}(?!\d))", "", regex=True)
-    numbers = pd.Series(pd.to_numeric(bare, errors="coerce"), index=series.index)
-    wrong = series.loc[numbers.isna() & series.notna()]
+def _as_numbers(series: pd.Series, decimal: str, sure: bool, notes: list[str]) -> pd.Series:
+    """Numbers of texts such as 12, 1,234.5, $12 and 5 %; NaN, and a note, for what is none or may be two."""
+    found = numerals.read(series, decimal, sure=sure)
+    numbers = pd.Series(found.numbers, index=series.index)
+    wrong, unsure = series.loc[numbers.isna() & series.notna()], series.loc[found.ambiguous]
     if 2 * len(wrong) > series.notna().sum():
-        raise DataError(f"column {series.name!r} cannot be a number: row {wrong.index[0] + 1} holds {wrong.iloc[0]!r}")
+        odd = unsure if 2 * len(unsure) > len(wrong) else wrong
+        why = ", which may be a thousand times less; write it without a separator" if odd is unsure else ""
+        raise DataError(f"column {series.name!r} cannot be a number: row {odd.index[0] + 1} holds {odd.iloc[0]!r}{why}")
+    if found.decimal != decimal:
+        notes.append(f"column {series.name!r}: numbers are read with a decimal {_SIGNS[found.decimal]}")
     if len(wrong):
         count = f"{len(wrong):,} text{'s' * (len(wrong) != 1)} that {'are no numbers' if len(wrong) > 1 else 'is none'}"
         notes.append(f"column {series.name!r}: {count} (such as {wrong.iloc[0]!r}) taken for missing")
+    if len(unsure):
+        some = f"{len(unsure):,} of these may be two numbers, as {unsure.iloc[0]!r}"
+        notes.append(f"column {series.name!r}: {some}; write them without separators of thousands to keep them")
     return numbers
+
+
+def _as_dates(series: pd.Series, date_format: str, notes: list[str]) -> pd.Series:
+    """The texts that are dates in a format; missing, and a note, for what is none."""
+    codes, uniques = pd.factorize(series)
+    read = dates.parse(np.asarray(uniques, dtype=object), date_format).notna().to_numpy(bool)
+    wrong = series.loc[(codes >= 0) & ~np.append(read, True)[codes]]
+    if 2 * len(wrong) > series.notna().sum():
+        dates.check_format(wrong.to_numpy(object), date_format, str(series.name))
+    if not len(wrong):
+        return series
+    count = f"{len(wrong):,} text{'s' * (len(wrong) != 1)} that {'are no dates' if len(wrong) > 1 else 'is no date'}"
+    how = f"written {dates.spelled(date_format)} (such as {wrong.iloc[0]!r})"
+    notes.append(f"column {series.name!r}: {count} {how} taken for missing")
+    return series.drop(wrong.index).reindex(series.index)
 
 
 def write(frame: pd.DataFrame, path: Path) -> list[Path]:
@@ -123,22 +152,6 @@ def series_of(frame: pd.DataFrame, name: str) -> pd.Series:
     return frame.iloc[:, frame.columns.get_loc(name)]  # pyright: ignore[reportReturnType]
 
 
-def unique_names(names: Sequence[str]) -> tuple[list[str], tuple[str, ...]]:
-    """Column names with empty and repeated ones replaced, and a note for each that was."""
-    taken, notes, unique = {name.strip() for name in names}, [], []
-    for place, name in enumerate((name.strip() for name in names), start=1):
-        if name and name not in unique:
-            unique.append(name)
-            continue
-        stem = name or "unnamed"
-        fresh = next(f"{stem}_{i}" for i in range(2 if name else place, 10**9) if f"{stem}_{i}" not in taken)
-        what = f"repeats the name {name!r}" if name else "has no name"
-        notes.append(f"column {place} {what}; it is called {fresh!r}")
-        taken.add(fresh)
-        unique.append(fresh)
-    return unique, tuple(notes)
-
-
 def _moments(series: pd.Series, where: str) -> pd.Series:
     try:
         return pd.to_datetime(series)
@@ -148,9 +161,10 @@ def _moments(series: pd.Series, where: str) -> pd.Series:
         ) from None
 
 
-def _beyond(series: pd.Series) -> bool:
-    known = series.dropna()
-    return bool(len(known)) and max(abs(int(known.min())), abs(int(known.max()))) > EXACT
+def _whole_beyond(series: pd.Series) -> bool:
+    """Whether a column holds whole numbers, as such or as objects, that floats cannot all tell apart."""
+    objects = kinds.is_object_dtype(series.dtype) and kinds.infer_dtype(series) == "integer"
+    return (objects or kinds.is_integer_dtype(series.dtype)) and beyond(series)
 
 
 def _check_column(series: pd.Series, where: str) -> None:
@@ -169,6 +183,18 @@ def _read_parquet(path: Path) -> pd.DataFrame:
         size = sum(metadata.row_group(i).total_byte_size for i in range(metadata.num_row_groups))
         if size > MOST_BYTES:
             raise DataError(f"{path}: unpacks to {size / 2**30:.0f} GiB; 8 GiB is the most. Take a sample of its rows")
-        return pd.read_parquet(path)
+        return _exact(path, pd.read_parquet(path))
     except (pa.ArrowException, OSError) as error:
         raise DataError(f"{path}: cannot be read as parquet: {str(error).splitlines()[0]}") from None
+
+
+def _exact(path: Path, frame: pd.DataFrame) -> pd.DataFrame:
+    """The table, with whole numbers of 64 bits that gaps have made floats as the whole numbers they are."""
+    whole = [field.name for field in pq.read_schema(path) if field.type in (pa.int64(), pa.uint64())]
+    floats = [name for name in whole if name in frame.columns and kinds.is_float_dtype(frame[name].dtype)]
+    large = [name for name in floats if bool((series_of(frame, name).abs() >= EXACT).any())]
+    if not large:
+        return frame
+    held = {pa.int64(): pd.Int64Dtype(), pa.uint64(): pd.UInt64Dtype()}.get
+    read = pq.read_table(path, columns=large).to_pandas(types_mapper=held, ignore_metadata=True)
+    return frame.assign(**{name: read[name].array for name in large})

@@ -19,11 +19,13 @@ import numpy as np
 import pandas as pd
 from pandas.api import types
 
+from sansheng.codecs import numerals
 from sansheng.errors import DataError
 
 DELIMITERS = ",;\t|"
-MISSING = ("", "NA", "N/A", "n/a", "NaN", "nan", "NULL", "null", "<NA>", "?")
+MISSING = ("", "NA", "N/A", "n/a", "NaN", "nan", "NULL", "null", "<NA>", "?", ".")
 SNIFFED_LINES = 50
+MOST_NAMED = 5
 SNIFFED = 200_000
 """Characters looked at to find delimiter, quotes and decimal sign."""
 
@@ -44,18 +46,45 @@ class Form:
         )  # fmt: skip
 
 
-def read_text(path: Path) -> tuple[pd.DataFrame, list[str], list[str]]:
-    """(values, column names as written, notes) of a file."""
+def read_text(path: Path) -> tuple[pd.DataFrame, list[str]]:
+    """(values, notes) of a file, columns with unique names.
+
+    What a later reader of its texts needs to know is in `attrs`: the ``decimal`` sign, whether the file makes that
+    ``sure``, and the names of columns whose numbers are ``grouped`` by separators of thousands.
+    """
     text, notes = decode(path)
     form = sniff(text, "\t" if path.suffix.lower() == ".tsv" else None)
-    names = _check_lines(path, text, form)
+    header = _check_lines(path, text, form)
+    names, renamed = unique_names(header)
     decimal = sniff_decimal(text, form)
     frame = _parse(text, form, decimal)
-    frame = _keep_leading_zeros(frame, text, form, decimal)
-    frame = _keep_spelling(frame, text, form, decimal)
+    frame = _keep_written(frame, text, form, decimal)
     if _spaced(text, form):
-        frame = pd.DataFrame({place: _strip(frame[place]) for place in frame})
-    return frame, names, [*notes, *_remarks(text, form, decimal, names)]
+        frame = pd.DataFrame({place: _strip(pd.Series(frame[place]), decimal) for place in frame})
+    sure, clash = evidence(text, form, decimal)
+    frame, grouped = _ungroup(frame, decimal, sure=sure, clash=clash)
+    remarks = [*_remarks(text, form, decimal, header), *_remark_na(frame, names, text, form)]
+    frame = frame.set_axis(names, axis=1)
+    frame.attrs = {"decimal": decimal, "sure": sure and not clash, "grouped": [names[place] for place in grouped]}
+    marks = {".": "commas", ",": "points"}[decimal]
+    said = [f"column {name!r}: {marks} set off thousands" for name in frame.attrs["grouped"]]
+    return frame, [*renamed, *notes, *remarks, *said]
+
+
+def unique_names(names: Sequence[str]) -> tuple[list[str], tuple[str, ...]]:
+    """Column names with empty and repeated ones replaced, and a note for each that was."""
+    taken, notes, unique = {name.strip() for name in names}, [], []
+    for place, name in enumerate((name.strip() for name in names), start=1):
+        if name and name not in unique:
+            unique.append(name)
+            continue
+        stem = name or "unnamed"
+        fresh = next(f"{stem}_{i}" for i in range(2 if name else place, 10**9) if f"{stem}_{i}" not in taken)
+        what = f"repeats the name {name!r}" if name else "has no name"
+        notes.append(f"column {place} {what}; it is called {fresh!r}")
+        taken.add(fresh)
+        unique.append(fresh)
+    return unique, tuple(notes)
 
 
 def decode(path: Path) -> tuple[str, list[str]]:
@@ -140,15 +169,44 @@ def sniff_decimal(text: str, form: Form) -> str:
     """The decimal sign: a comma where fields are divided by something else and more numbers have one than have a point.
 
     Three digits behind every comma may be thousands: then it is one only where semicolons leave commas free for that.
+    Three digits behind every point may be thousands too, and are where a comma can be nothing but a decimal sign.
     """
     if form.delimiter == ",":
         return "."
-    border, quote = re.escape(form.delimiter), re.escape(form.quote)
-    number = rf"(?:^|[{border}])[ {quote}]*[-+]?\d+([,.])(\d+)(?:[eE][-+]?\d+)?[ {quote}]*(?=$|[{border}\r])"
-    found = re.findall(number, text[:SNIFFED], re.MULTILINE)
-    commas = [decimals for sign, decimals in found if sign == ","]
+    found = _signed(text, form)
+    commas = [decimals for _, sign, decimals in found if sign == ","]
+    if _clear(found) == {","}:
+        return ","
     thousands = form.delimiter != ";" and all(len(decimals) == 3 for decimals in commas)
     return "," if len(commas) > len(found) / 2 and not thousands else "."
+
+
+def evidence(text: str, form: Form, decimal: str) -> tuple[bool, bool]:
+    """(whether numbers of a table tell that this is its decimal sign, whether some tell that the other is).
+
+    Of 1,234 nothing is told. A table divided by commas has a decimal point unless something tells another.
+    """
+    clear = _clear(_signed(text, form))
+    return form.delimiter == "," or decimal in clear, bool(clear - {decimal})
+
+
+def _clear(numbers: Sequence[tuple[str, str, str]]) -> set[str]:
+    """The decimal signs of numbers, as `_signed` finds them, that can be nothing else."""
+    return {sign for whole, sign, decimals in numbers if len(decimals) != 3 or not whole.strip("0")}
+
+
+def _signed(text: str, form: Form) -> list[tuple[str, str, str]]:
+    """(whole part, decimal sign, digits behind it) of the numbers at a table's beginning that may have one.
+
+    Where commas divide fields, only those in quotes: others are fields of their own.
+    """
+    border, quote = re.escape(form.delimiter), re.escape(form.quote)
+    start, end = rf"(?:^|[{border}])[ {quote}]*", rf"[ {quote}]*(?=$|[{border}\r])"
+    if form.delimiter == ",":
+        start, end = rf"{quote}[ ]*", rf"[ ]*{quote}"
+    number = r"(?:(\d+(?:\.\d{3})*)(,)(\d+)|(\d+(?:,\d{3})*)(\.)(\d+))"
+    found = re.findall(rf"{start}[-+]?{number}(?:[eE][-+]?\d+)?{end}", text[:SNIFFED], re.MULTILINE)
+    return [parts[:3] if parts[1] else parts[3:] for parts in found]
 
 
 def _check_lines(path: Path, text: str, form: Form) -> list[str]:
@@ -186,42 +244,69 @@ def _all_alike(text: str, form: Form) -> bool:
 
 
 def _parse(
-    text: str, form: Form, decimal: str, dtype: type | None = None, *, only: Sequence[int] | None = None
-) -> pd.DataFrame:
+    text: str, form: Form, decimal: str, dtype: type | None = None, *, only: Sequence[int] | None = None,
+    missing: Sequence[str] = MISSING,
+) -> pd.DataFrame:  # fmt: skip
     """The values, of all columns or those in these places, under columns called 0, 1, ..."""
     places: Any = only  # which are as good as names
     frame = pd.read_csv(
         io.StringIO(text), sep=form.delimiter, decimal=decimal, header=0, index_col=False, skipinitialspace=True,
-        keep_default_na=False, na_values=list(MISSING), low_memory=False, quotechar=form.quote,
+        keep_default_na=False, na_values=list(missing), low_memory=False, quotechar=form.quote,
         escapechar=form.escape, doublequote=form.escape is None, dtype=dtype,
         usecols=places,
     )  # fmt: skip
     return frame.set_axis(range(frame.shape[1]), axis=1)
 
 
-def _keep_leading_zeros(frame: pd.DataFrame, text: str, form: Form, decimal: str) -> pd.DataFrame:
-    """Codes such as 01234, which are no numbers, as the texts they are."""
+def _keep_written(frame: pd.DataFrame, text: str, form: Form, decimal: str) -> pd.DataFrame:
+    """Codes that are no numbers (`numerals.are_codes`), and TRUE and FALSE, or true and false, as they are written."""
+    places = list(range(frame.shape[1]))
+    truths = [place for place in places if types.infer_dtype(frame[place], skipna=True) == "boolean"]
+    truths = truths if re.search("TRUE|FALSE|true|false", text) else []
+    suspects = sorted({*truths, *_suspects(frame, text, form)})
+    if not suspects:
+        return frame
+    written = _parse(text, form, decimal, str, only=suspects).set_axis(suspects, axis=1)
+    texts = {place: written[place].dropna() for place in suspects}
+    kept = {place for place in set(suspects) - set(truths) if numerals.are_codes(texts[place].str.strip())}
+    kept |= {place for place in truths if not set(texts[place]) <= {"True", "False"}}
+    return pd.DataFrame({place: (written if place in kept else frame)[place] for place in frame})
+
+
+def _suspects(frame: pd.DataFrame, text: str, form: Form) -> Iterator[int]:
+    """Columns of numbers that may be codes; told without reading them again as text."""
     raw, borders = _bytes(text), _borders(text, form)
     digit = (raw >= ord("0")) & (raw <= ord("9"))
-    if not (borders[:-2] & (raw[1:-1] == ord("0")) & digit[2:]).any():
-        return frame
-    written = _parse(text, form, decimal, str)
-    codes = [
-        place
-        for place in frame
-        if types.is_numeric_dtype(frame[place].dtype) and written[place].str.fullmatch(r"0\d+").fillna(False).any()
-    ]
-    return pd.DataFrame({place: (written if place in codes else frame)[place] for place in frame})
+    zeros = bool((borders[:-2] & (raw[1:-1] == ord("0")) & digit[2:]).any())
+    plus = bool((borders[:-1] & (raw[1:] == ord("+"))).any())
+    powers = bool((digit[:-2] & ((raw[1:-1] | 32) == ord("e")) & digit[2:]).any())
+    for place in range(frame.shape[1]):
+        if not types.is_numeric_dtype(frame[place].dtype) or types.is_bool_dtype(frame[place].dtype):
+            continue
+        known = frame[place].dropna()
+        large = len(known) and known.max() >= 10 ** (numerals.LEAST_DIALLED - 1)
+        floats = types.is_float_dtype(known.dtype)
+        if zeros or (large and plus) or (floats and (powers or bool((known.abs() >= numerals.EXACT).any()))):
+            yield place
 
 
-def _keep_spelling(frame: pd.DataFrame, text: str, form: Form, decimal: str) -> pd.DataFrame:
-    """TRUE and FALSE, or true and false, which would come back as True and False, as the texts they are."""
-    held = [place for place in range(frame.shape[1]) if types.infer_dtype(frame[place], skipna=True) == "boolean"]
-    if not held or re.search("TRUE|FALSE|true|false", text) is None:
-        return frame
-    written = _parse(text, form, decimal, str, only=held).set_axis(held, axis=1)
-    other = [place for place in held if not set(written[place].dropna()) <= {"True", "False"}]
-    return pd.DataFrame({place: (written if place in other else frame)[place] for place in frame})
+def _ungroup(frame: pd.DataFrame, decimal: str, *, sure: bool, clash: bool) -> tuple[pd.DataFrame, list[int]]:
+    """Numbers such as 52,000 as numbers, and the columns that have them.
+
+    None where the file tells no decimal sign, unless a number of the column does, such as 1,234,567 or 1,234.5.
+    """
+    clear = rf"[-+]?\d+(?:\{numerals.OTHER[decimal]}\d{{3}})+(?:\{numerals.OTHER[decimal]}\d{{3}}|\{decimal}\d+)"
+    made: dict[int, pd.Series] = {}
+    for place in [] if clash else range(frame.shape[1]):
+        if types.infer_dtype(frame[place], skipna=True) != "string":
+            continue
+        column = pd.Series(frame[place])
+        texts = column.dropna()
+        if numerals.are_grouped(texts, decimal) and (sure or texts.str.fullmatch(clear).any()):
+            numbers = pd.Series(numerals.plain_numbers(column, decimal))
+            fits = numbers.notna().all() and (numbers % 1 == 0).all() and (numbers.abs() < numerals.EXACT).all()
+            made[place] = numbers.astype(np.int64) if fits else numbers
+    return pd.DataFrame({place: made.get(place, frame[place]) for place in range(frame.shape[1])}), list(made)
 
 
 def _spaced(text: str, form: Form) -> bool:
@@ -243,7 +328,7 @@ def _borders(text: str, form: Form) -> np.ndarray:
     return border[_bytes(text)]
 
 
-def _strip(series: pd.Series) -> pd.Series:
+def _strip(series: pd.Series, decimal: str) -> pd.Series:
     """Text without spaces around it; what is then missing is missing, and what is then a number is one."""
     if not (types.is_string_dtype(series.dtype) or types.is_object_dtype(series.dtype)):
         return series
@@ -255,8 +340,10 @@ def _strip(series: pd.Series) -> pd.Series:
     if stripped.equals(texts):
         return series
     stripped = stripped.mask(stripped.isin(MISSING))
-    with contextlib.suppress(ValueError, TypeError):
-        stripped = pd.Series(pd.to_numeric(stripped))
+    known = stripped.dropna()
+    if not numerals.are_codes(known) and not known.str.contains(numerals.OTHER[decimal], regex=False).any():
+        with contextlib.suppress(ValueError, TypeError):
+            stripped = pd.Series(pd.to_numeric(stripped.str.replace(decimal, ".", regex=False)))
     return stripped.reindex(codes).reset_index(drop=True)
 
 
@@ -267,8 +354,30 @@ def _remarks(text: str, form: Form, decimal: str, names: Sequence[str]) -> Itera
         yield f"fields are quoted by {form.quote}"
     if decimal == ",":
         yield "numbers are written with a decimal comma"
-    border = re.escape(form.delimiter)
-    if "?" in text and re.search(rf"(^|[{border}])\s*\?\s*($|[{border}])", text, re.MULTILINE):
-        yield "'?' is read as missing"
+    yield from (f"{mark!r} is read as missing" for mark in "?." if _stands_alone(mark, text, form))
+    points = [(whole, decimals) for whole, sign, decimals in _signed(text, form) if sign == "."]
+    if decimal == "." and form.delimiter == ";" and points and all(len(d) == 3 and w.strip("0") for w, d in points):
+        yield "every number with a point has three digits behind it; they are decimals here, not thousands"
     if all(re.fullmatch(r"-?\d+([.,]\d+)?", name.strip()) for name in names):
         yield "the first line holds only numbers and was taken for the column names; add a line of names if it is data"
+
+
+def _stands_alone(cell: str, text: str, form: Form) -> bool:
+    """Whether any field is just this."""
+    border, quote = re.escape(form.delimiter), re.escape(form.quote)
+    alone = rf"(?:^|[{border}])[ {quote}]*{re.escape(cell)}[ {quote}]*(?:\r?$|[{border}])"
+    return cell in text and re.search(alone, text, re.MULTILINE) is not None
+
+
+def _remark_na(frame: pd.DataFrame, names: Sequence[str], text: str, form: Form) -> Iterator[str]:
+    """How many cells of text read NA, which may be a code, such as that of a country."""
+    places = [place for place in range(frame.shape[1]) if types.infer_dtype(frame[place], skipna=True) == "string"]
+    if not places or not _stands_alone("NA", text, form):
+        return
+    written = _parse(text, form, ".", str, only=places, missing=()).set_axis(places, axis=1)
+    counts = {names[place]: int((written[place].str.strip() == "NA").sum()) for place in places}
+    found = [f"{count:,} of column {name!r}" for name, count in counts.items() if count]
+    if found:
+        more = f" and of {len(found) - MOST_NAMED} more columns" if len(found) > MOST_NAMED else ""
+        named = ", ".join(found[:MOST_NAMED])
+        yield f"cells that read NA are missing, {named}{more}; spell NA otherwise where it is a code"
