@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import datetime
+import decimal
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from sansheng.cli import main
-from sansheng.imputing import impute
+from sansheng.imputing import impute, read_table, write_filled
 from sansheng.run import Run, train
 
 RULES = ("total = sub + fee", "sub = x + y")
@@ -81,3 +85,58 @@ def test_what_is_filled_obeys_rules_that_no_formula_restores(tmp_path: Path) -> 
     assert made.broken == (made.filled().high < made.filled().low).sum()
     hopeless = impute(run, pd.DataFrame({"low": [99.0], "high": [np.nan]}))
     assert hopeless.broken == 1
+
+
+def holed(n: int = 200) -> pa.Table:
+    """Columns of many types, with gaps, under an index with a name."""
+    rng = np.random.default_rng(0)
+
+    def gaps(values: list, every: int) -> list:
+        return [None if i % every == 3 else value for i, value in enumerate(values)]
+
+    days = [datetime.date(2020, 1, 1) + datetime.timedelta(days=int(i)) for i in rng.integers(0, 900, n)]
+    hours = pd.date_range("2022-01-01", periods=n, freq="h", tz="Europe/Berlin").tolist()
+    prices = [decimal.Decimal(int(v)).scaleb(-2) for v in rng.integers(100, 10**6, n)]
+    table = pa.table(
+        {
+            "code": pa.array((10**17 + rng.integers(0, 10**9, n)).tolist(), pa.int64()),
+            "x": pa.array(rng.normal(size=n).round(3)),
+            "price": pa.array(gaps(prices, 10), pa.decimal128(10, 2)),
+            "day": pa.array(gaps(days, 17), pa.date32()),
+            "yes": pa.array(gaps((rng.random(n) < 0.5).tolist(), 9), pa.bool_()),
+            "small": pa.array(gaps(rng.integers(0, 99, n).tolist(), 11), pa.int32()),
+            "large": pa.array(gaps((10**17 + rng.integers(0, 4, n)).tolist(), 8), pa.int64()),
+            "at": pa.array(gaps(hours, 13), pa.timestamp("us", "Europe/Berlin")),
+            "ward": pa.array(gaps(rng.choice(["a", "b"], n).tolist(), 7)).dictionary_encode(),
+            "patient": pa.array(range(1000, 1000 + n), pa.int64()),
+        }
+    )
+    frame = table.select(["x", "patient"]).to_pandas().set_index("patient")
+    return table.replace_schema_metadata(pa.Schema.from_pandas(frame).metadata)
+
+
+def test_a_parquet_table_keeps_its_schema_its_index_and_what_was_observed(tmp_path: Path) -> None:
+    source, target = tmp_path / "t.parquet", tmp_path / "full.parquet"
+    pq.write_table(holed(), source)
+    run = train(source, family="flow", out=tmp_path / "r", steps=5, parameters=8_000, previews=False)
+    write_filled(impute(run, read_table(source)), run.codec, source, target, 0)
+    before, after = pq.read_table(source), pq.read_table(target)
+    assert after.schema.equals(before.schema, check_metadata=True)
+    assert pd.read_parquet(target).index.name == "patient"
+    for name in before.column_names:
+        old, new = before.column(name).to_pylist(), after.column(name).to_pylist()
+        assert None not in new
+        assert [b for a, b in zip(old, new, strict=True) if a is not None] == [a for a in old if a is not None]
+
+
+def test_filled_thousands_are_set_off_as_the_others_are(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    pay = [f'"{v:,}"' if i % 10 else "" for i, v in enumerate(rng.integers(20_000, 90_000, 300))]
+    lines = [f"{text},{v:.2f}" for text, v in zip(pay, rng.normal(size=300), strict=True)]
+    (tmp_path / "pay.csv").write_text("\n".join(["pay,x", *lines]) + "\n")
+    run = train(tmp_path / "pay.csv", family="flow", out=tmp_path / "r", steps=5, parameters=8_000, previews=False)
+    made = impute(run, read_table(tmp_path / "pay.csv"))
+    write_filled(made, run.codec, tmp_path / "pay.csv", tmp_path / "full.csv", 0)
+    full = read_table(tmp_path / "full.csv")
+    assert full["pay"].dtype == np.int64
+    assert full["pay"].between(20_000, 90_000).all()

@@ -15,6 +15,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from sansheng.codecs import numerals, parquet_cells
 from sansheng.codecs.base import Codec, Records, Source
 from sansheng.codecs.columns import Column
 from sansheng.codecs.series import SeriesCodec
@@ -207,14 +208,14 @@ def read_table(path: Path) -> pd.DataFrame:
 
 
 def write_filled(imputed: Imputed, codec: Codec, source: Path, target: Path, draw: int) -> None:
-    """Write one draw: of a text table the source with its gaps written over, else a Parquet file.
+    """Write one draw: the source with its gaps written over.
 
     Raises ValueError where the suffixes differ: what was observed could not be left as it was written.
     """
     if source.suffix.lower() != target.suffix.lower():
         raise ValueError(f"{target}: a filled table is written as it was read, as {source.suffix}")
     if source.suffix.lower() == ".parquet":
-        imputed.filled(draw).to_parquet(target, index=False)
+        _write_parquet(imputed, codec, source, target, draw)
         return
     raw = source.read_bytes()
     encoding = encoding_of(source, raw)
@@ -224,13 +225,29 @@ def write_filled(imputed: Imputed, codec: Codec, source: Path, target: Path, dra
     decimal = sniff_decimal(start, form)
     made, order = imputed.draws[draw], {name: place for place, name in enumerate(imputed.frame.columns)}
     new, read_as_gaps, written_as = {}, set(MISSING), read_table(source)
+    grouped = written_as.attrs.get("grouped", ())
     for name in made.columns:
         gone = imputed.frame[name].isna().to_numpy()
         read_as_gaps |= {str(text).strip() for text in series_of(written_as, str(name)).to_numpy()[gone]}
         rows = np.flatnonzero(imputed.frame[name].isna().to_numpy())
         written = _texts(made[name].iloc[rows], codec, decimal)
+        written = [numerals.in_groups(text, decimal) for text in written] if name in grouped else written
         new |= {(int(row), order[name]): cell for row, cell in zip(rows, written, strict=True)}
     target.write_bytes(write_over(text, form, new, read_as_gaps).encode(encoding))
+
+
+def _write_parquet(imputed: Imputed, codec: Codec, source: Path, target: Path, draw: int) -> None:
+    """The source with its gaps written over in the types its columns have."""
+    made, cells = imputed.draws[draw], {}
+    for place, held in enumerate(parquet_cells.columns_of(source)):
+        name = imputed.frame.columns[place]
+        if name not in made.columns:
+            continue
+        rows = np.flatnonzero(imputed.frame[name].isna().to_numpy())
+        drawn = made[name].iloc[rows]
+        texts = parquet_cells.holds_text(source, held)
+        cells[held] = rows, pd.Series(_texts(drawn, codec, "."), dtype=object) if texts else drawn
+    parquet_cells.write_over(source, target, cells)
 
 
 def _texts(values: pd.Series, codec: Codec, decimal: str) -> list[str]:
