@@ -84,6 +84,30 @@ def test_shards_called_validation_are_held_out_where_there_is_no_test(tmp_path, 
     assert "left out, as they are in neither: 1 file extra-…" in notes(source)
 
 
+def test_shards_of_one_name_in_several_folders_are_all_read(tmp_path):
+    for folder, values in (("a", (1, 2)), ("b", (3, 4))):
+        write(tmp_path / folder / "train-00000.parquet", structs(values), label=[folder] * 2)
+    source = image.read(tmp_path)
+    assert first_pixels(source) == [1, 2, 3, 4]
+    assert source.records.labels["label"].tolist() == ["a", "a", "b", "b"]
+    assert source.records.names[-1] == "b/train-00000.parquet, row 1"
+
+
+def test_rows_that_lack_a_label_are_left_out(tmp_path):
+    features = {"label": {"names": ["cat", "dog"], "_type": "ClassLabel"}}
+    metadata = {"huggingface": json.dumps({"info": {"features": features}})}
+    path = write(tmp_path / "a.parquet", structs((1, 2, 3)), metadata, label=[1, None, 0], n=[1, 2, None], t=[True] * 3)
+    source = image.read(path)
+    assert first_pixels(source) == [1, 3]
+    assert source.records.labels["label"].tolist() == ["dog", "cat"]
+    assert "1 image without a value of 'label' left out" in notes(source)
+    assert "column 'n' is no label: it has no value for 1 image" in notes(source)
+    path = write(tmp_path / "b.parquet", structs((1, 2, 3)), n=[1, None, 3], t=[True, None, False])
+    labels = {name: column.tolist() for name, column in image.read(path).records.labels.items()}
+    assert labels == {"n": [1, 3], "t": [True, False]}
+    assert {type(value) for value in labels["n"] + labels["t"]} == {int, bool}
+
+
 def test_a_logo_beside_parquet_files_does_not_hide_them(tmp_path):
     write(tmp_path / "data" / "train-00000-of-00001.parquet", structs((1, 2, 3)), label=["a", "b", "a"])
     pd.DataFrame({"a": range(9)}).to_parquet(tmp_path / "table.parquet")
@@ -121,9 +145,9 @@ def test_a_table_stays_a_table(tmp_path):
 
 
 def test_columns_that_cannot_be_labels_are_named(tmp_path):
-    path = write(tmp_path / "a.parquet", structs((1, 2)), label=[0, 1], gap=[None, 1.0], boxes=[[1, 2], [3]])
+    path = write(tmp_path / "a.parquet", structs((1, 2)), label=[0, 1], gap=[None] * 2, boxes=[[1, 2], [3]])
     source = image.read(path)
     assert set(source.records.labels) == {"label"}
-    assert "column 'gap' is no label: it has no value for 1 image" in notes(source)
+    assert "column 'gap' is no label: it has no value for 2 images" in notes(source)
     assert "column 'boxes' is no label: it holds neither text nor numbers" in notes(source)
     assert np.array_equal(first_pixels(source), [1, 2])

@@ -82,6 +82,26 @@ def test_what_is_beside_a_split_is_left_out_and_counted(rng, tmp_path):
     assert "1 image beside the sub-folders left out (the first: overview.png)" in notes(source)
 
 
+def test_a_split_in_every_class_is_kept_as_one(tmp_path):
+    for place, value in (("a/train/0", 1), ("a/test/0", 2), ("b/Train/0", 3), ("b/test/0", 4), ("b/val/0", 5)):
+        save(tmp_path / f"{place}.png", np.full((4, 4), value, np.uint8))
+    source = image.read(tmp_path)
+    assert source.records.values[:, 0, 0, 0].tolist() == [1, 3]
+    assert source.test.values[:, 0, 0, 0].tolist() == [2, 4]
+    assert source.records.labels["label"].tolist() == source.test.labels["label"].tolist() == ["a", "b"]
+    assert "sub-folders Train and train and test kept as the split, test held out" in notes(source)
+    assert "left out, as they are in neither: 1 image of val" in notes(source)
+
+
+def test_a_split_in_some_classes_alone_is_none_and_said(rng, tmp_path):
+    for place in ("a/train", "a/test", "b/more"):
+        save(tmp_path / place / "0.png", pictures(rng, 4, 4))
+    source = image.read(tmp_path)
+    assert source.test is None
+    assert source.records.labels["label"].tolist() == ["a", "a", "b"]
+    assert "train and test in sub-folders are read as one: no such split in b" in notes(source)
+
+
 def test_a_few_strays_beside_the_classes_are_left_out(rng, tmp_path):
     for name in ("cat", "dog"):
         for i in range(4):
@@ -231,13 +251,27 @@ def test_accents_that_macos_writes_apart_match_those_of_a_table(tmp_path, on_dis
     assert image.read(tmp_path).records.labels["label"].tolist() == [0, 1, 2]
 
 
-def test_a_column_that_does_not_speak_of_every_picture_is_no_label(rng, tmp_path):
+def test_pictures_that_lack_a_label_are_left_out_unless_they_are_many(rng, tmp_path):
     for i in range(3):
-        save(tmp_path / f"{i}.png", pictures(rng, 4, 4))
-    (tmp_path / "labels.csv").write_text("file,label,age\n0.png,a,1\n1.png,b,\n2.png,a,3\n")
+        save(tmp_path / f"{i}.png", np.full((4, 4), i, np.uint8))
+    (tmp_path / "labels.csv").write_text("file,label,age,sure,x\n0.png,a,1,True,\n1.png,b,,,\n2.png,a,3,False,7\n")
     source = image.read(tmp_path)
-    assert set(source.records.labels) == {"label"}
-    assert "column 'age' is no label: it has no value for 1 image" in notes(source)
+    assert source.records.values[:, 0, 0, 0].tolist() == [0, 2]
+    found = {name: column.tolist() for name, column in source.records.labels.items()}
+    assert found == {"label": ["a", "a"], "age": [1, 3], "sure": [True, False]}
+    assert {type(value) for value in found["age"] + found["sure"]} == {int, bool}
+    assert "1 image without a value of 'age', 'sure' left out" in notes(source)
+    assert "column 'x' is no label: it has no value for 1 image" in notes(source)
+
+
+def test_no_picture_is_left_out_for_the_sake_of_labels_that_there_are_none_of(tmp_path):
+    for i in range(4):
+        save(tmp_path / f"{i}.png", np.full((4, 4), i, np.uint8))
+    (tmp_path / "labels.csv").write_text("file,label\n0.png,\n1.png,b\n2.png,\n")
+    source = image.read(tmp_path)
+    assert len(source.records) == 4
+    assert not source.records.labels
+    assert "column 'label' is no label: it has no value for 2 images" in notes(source)
 
 
 @pytest.mark.parametrize(
@@ -248,6 +282,8 @@ def test_a_column_that_does_not_speak_of_every_picture_is_no_label(rng, tmp_path
         ("file,label\n7.png,a\n", r"names none of the 2 images \(the first: 0.png\)"),
         ("file,label\n0.png,a\n0.png,b\n", "0.png has more than one line"),
         ("", "cannot be read as a table"),
+        ("file,label\n0.png,a\n1.png,b,c\n", "line 3 has 3 fields, the header 2"),
+        ("file,label\n0.png,a,c\n1.png,b\n", "line 2 has 3 fields, the header 2"),
     ],
 )
 def test_a_table_that_cannot_be_used_says_why(rng, tmp_path, table, complaint):
@@ -256,6 +292,23 @@ def test_a_table_that_cannot_be_used_says_why(rng, tmp_path, table, complaint):
     (tmp_path / "labels.csv").write_text(table)
     with pytest.raises(DataError, match=complaint):
         image.read(tmp_path)
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be", "utf-8", "latin-1"])
+def test_a_table_is_read_in_the_encoding_of_its_mark(tmp_path, encoding):
+    for i in range(2):
+        save(tmp_path / f"{i}.png", np.full((4, 4), i, np.uint8))
+    text = ("" if encoding == "latin-1" else "\ufeff") + "file\tlabel\n0.png\tgrün\n1.png\trot\n"
+    (tmp_path / "labels.csv").write_bytes(text.encode(encoding))
+    assert image.read(tmp_path).records.labels["label"].tolist() == ["grün", "rot"]
+
+
+def test_blank_fields_at_the_ends_of_lines_are_no_data(tmp_path, recwarn):
+    for i in range(2):
+        save(tmp_path / f"{i}.png", np.full((4, 4), i, np.uint8))
+    (tmp_path / "labels.csv").write_text("file,label\n0.png,a,\n1.png,b,\n")
+    assert image.read(tmp_path).records.labels["label"].tolist() == ["a", "b"]
+    assert not list(recwarn)
 
 
 def test_each_part_of_a_split_may_have_a_table_of_its_own(rng, tmp_path):
@@ -317,6 +370,22 @@ def test_a_zip_may_hold_a_table_of_labels(tmp_path):
         archive.writestr("x/1.png", png(2))
         archive.writestr("x/labels.csv", "filename,label\n1.png,b\n0.png,a\n")
     assert image.read(tmp_path / "a.zip").records.labels["label"].tolist() == ["a", "b"]
+
+
+@pytest.mark.parametrize("harm", ["broken", "encrypted"])
+def test_a_table_of_labels_that_a_zip_cannot_give_is_named(tmp_path, harm):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("0.png", png(1))
+        archive.writestr("labels.csv", "file,label\n0.png,a\n")
+    raw = bytearray((tmp_path / "a.zip").read_bytes())
+    if harm == "broken":
+        raw[raw.index(b"0.png,a")] ^= 1
+    else:
+        for head, flags in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+            raw[raw.rindex(head) + flags] |= 1
+    (tmp_path / "a.zip").write_bytes(raw)
+    with pytest.raises(DataError, match=r"a.zip: labels.csv cannot be read: .*(CRC|encrypted)"):
+        image.read(tmp_path / "a.zip")
 
 
 def test_names_that_lead_out_of_a_zip_are_only_names(tmp_path):

@@ -14,6 +14,7 @@ from typing import IO
 
 import numpy as np
 
+from sansheng.codecs.labels import lacking
 from sansheng.errors import DataError, no_file
 
 SUFFIXES = (".npy", ".npz")
@@ -127,7 +128,7 @@ def _assemble(path: Path, stored: np.lib.npyio.NpzFile, shapes: Mapping[str, tup
     for key in extra:  # a key that would hide another keeps its prefix
         bare = key.removeprefix(EXTRA_LABEL)
         columns[bare if bare and bare not in columns else key] = stored[key]
-    return Arrays(
+    found = Arrays(
         values=values,
         labels=label_columns(columns, len(values), str(path)),
         test_values=stored[test] if test else None,
@@ -136,6 +137,35 @@ def _assemble(path: Path, stored: np.lib.npyio.NpzFile, shapes: Mapping[str, tup
         else {},
         notes=[f"arrays left out: {', '.join(left)}"] if left else [],
     )
+    return _complete(found)
+
+
+def _complete(found: Arrays) -> Arrays:
+    """Without the examples that lack a label, or without a label that too many lack (`lacking`)."""
+    n, held = len(found.values), len(found.test_values) if found.test_values is not None else 0
+    missing = {
+        name: np.concatenate([_gaps(found.labels.get(name), n), _gaps(found.test_labels.get(name), held)])
+        for name in dict.fromkeys([*found.labels, *found.test_labels])
+    }
+    out, dropped = lacking(missing)
+    if not out.any() and not dropped:
+        return found
+    gone = [f"{name!r} is no label: {missing[name].sum():,} of {n + held:,} examples have no value" for name in dropped]
+    named = ", ".join(repr(name) for name, gap in missing.items() if name not in dropped and gap.any())
+    said = [f"{out.sum():,} of {n + held:,} examples without a value of {named} left out"] if out.any() else []
+    train, test = ~out[:n], ~out[n:]
+    return Arrays(
+        found.values[train],
+        {name: column[train] for name, column in found.labels.items() if name not in dropped},
+        found.test_values[test] if found.test_values is not None else None,
+        {name: column[test] for name, column in found.test_labels.items() if name not in dropped},
+        [*found.notes, *said, *gone],
+    )
+
+
+def _gaps(column: np.ndarray | None, n: int) -> np.ndarray:
+    """Which of the `n` values of a label are no value: those that are no finite numbers."""
+    return ~np.isfinite(column) if column is not None and column.dtype.kind == "f" else np.zeros(n, dtype=bool)
 
 
 def _pick(shapes: Mapping[str, tuple[int, ...]], names: Sequence[str]) -> str | None:

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from sansheng.codecs.rows import take
+from sansheng.errors import DataError
 from sansheng.space import Space
 
 
@@ -33,6 +34,12 @@ class Records:
     labels: Mapping[str, np.ndarray] = field(default_factory=dict)
     about: Mapping[str, Any] = field(default_factory=dict)
     names: Sequence[str] = ()
+
+    def __post_init__(self) -> None:
+        """Raises DataError for a label that is not one value for each example."""
+        for name, column in self.labels.items():
+            if len(column) != len(self.values):
+                raise DataError(f"label {name!r} has {len(column):,} values for {len(self.values):,} examples")
 
     def __len__(self) -> int:
         return len(self.values)

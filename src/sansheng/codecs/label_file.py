@@ -5,9 +5,11 @@ The one constraint: a column becomes a label only if it says something of every 
 
 from __future__ import annotations
 
+import csv
 import io
 import re
 import unicodedata
+import warnings
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import PurePosixPath
@@ -16,7 +18,7 @@ import numpy as np
 import pandas as pd
 from pandas.api import types
 
-from sansheng.codecs.labels import MAX_LEVELS
+from sansheng.codecs.labels import MAX_LEVELS, lacking
 from sansheng.codecs.pixels import counted
 from sansheng.codecs.table_file import series_of
 from sansheng.codecs.table_text import sniff_delimiter
@@ -29,6 +31,7 @@ TRUTH = {"True": True, "TRUE": True, "true": True, "False": False, "FALSE": Fals
 WHOLE = re.compile(r"0|-?[1-9][0-9]{0,17}")
 DECIMAL = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?|-?\.[0-9]+|-?[1-9](\.[0-9]+)?e[-+][0-9]{2,3}|-?inf")
 """Numbers as people and programs write them; 007 and 1e5 are codes, while Python itself writes 1e-05."""
+UTF16 = (b"\xff\xfe", b"\xfe\xff")
 EXACT = 2**53
 """Whole numbers up to this are floats too."""
 File = io.BytesIO | io.BufferedReader
@@ -40,20 +43,16 @@ def read_label_file(where: str, name: str, open: Callable[[str], File]) -> pd.Da
 
     Raises DataError for one that is no such table.
     """
-    with open(name) as file:
-        raw = file.read(MOST_BYTES + 1)
+    try:
+        with open(name) as file:
+            raw = file.read(MOST_BYTES + 1)
+    except (OSError, DataError) as error:
+        raise DataError(f"{where}: {name} cannot be read: {error}") from None
     if len(raw) > MOST_BYTES:
         raise DataError(f"{where}: {name} has more than {MOST_BYTES:,} bytes")
     try:
-        text = raw.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        text = raw.decode("latin-1")
-    try:
-        frame = pd.read_csv(
-            io.StringIO(text), sep=sniff_delimiter(text), skipinitialspace=True, index_col=False,
-            dtype=str, keep_default_na=False, na_values=[""],
-        )  # fmt: skip
-    except (ValueError, pd.errors.ParserError) as error:
+        frame = _table(_decoded(raw))
+    except (ValueError, csv.Error) as error:
         raise DataError(f"{where}: {name} cannot be read as a table: {str(error).splitlines()[0]}") from None
     frame.columns = [str(column).strip() for column in frame.columns]
     found = next((column for column in NAME_COLUMNS if column in frame.columns), None)
@@ -66,10 +65,37 @@ def read_label_file(where: str, name: str, open: Callable[[str], File]) -> pd.Da
     return pd.concat([series_of(frame, found), *(_typed(column) for _, column in others.items())], axis=1)
 
 
+def _decoded(raw: bytes) -> str:
+    """Text in UTF-8, in UTF-16 if it begins with its mark, or else in Latin-1."""
+    if raw.startswith(UTF16):
+        return raw.decode("utf-16")
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return raw.decode("latin-1")
+
+
+def _table(text: str) -> pd.DataFrame:
+    """Raises ValueError for a line with more fields than the header, which pandas would cut off."""
+    separator = sniff_delimiter(text)
+    lines = csv.reader(io.StringIO(text, newline=""), delimiter=separator, skipinitialspace=True)
+    width = len(next(lines, []))
+    for fields in lines:
+        if any(field.strip() for field in fields[width:]):
+            raise ValueError(f"line {lines.line_num} has {len(fields)} fields, the header {width}")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", pd.errors.ParserWarning)  # blank fields at the end of every line
+        return pd.read_csv(
+            io.StringIO(text), sep=separator, skipinitialspace=True, index_col=False,
+            dtype=str, keep_default_na=False, na_values=[""],
+        )  # fmt: skip
+
+
 def join_labels(
     where: str, names: Sequence[str], tables: Sequence[tuple[str, pd.DataFrame]]
 ) -> tuple[pd.DataFrame, list[str]]:
-    """(labels of those pictures that have a line, notes): a picture without a line is left out, and counted.
+    """(labels of those pictures that have a line, notes): a picture without a line, or without one of the labels
+    (`complete`), is left out, and counted; none is where no label remains.
 
     A line names a picture by its path, or by its file name alone if only one picture is called so. Raises DataError
     if two lines name one picture, or none names any.
@@ -92,11 +118,28 @@ def join_labels(
         repeated = labels.index[labels.index.duplicated()][0]
         raise DataError(f"{where}: {repeated} has more than one line in {tables[0][0]}")
     labels = labels.loc[[name for name in names if name in labels.index]]
-    columns, notes = label_columns(labels)
+    whole, remarks = complete(labels)
+    columns, notes = label_columns(whole)
     missing = len(names) - len(labels)
     said = f"labels from {', '.join(name for name, _ in tables[:3])}: {', '.join(columns.columns) or 'none'}"
+    if columns.columns.empty:
+        return pd.DataFrame(index=pd.Index(names)), [said, *notes]
     said += f"; {counted(missing)} without a line left out" if missing else ""
-    return columns, [said + (f"; {counted(lost, 'line')} without an image" if lost else ""), *notes]
+    return columns, [said + (f"; {counted(lost, 'line')} without an image" if lost else ""), *remarks, *notes]
+
+
+def complete(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
+    """(the rows that lack none of the labels, notes); a label that too many lack (`lacking`) counts no more than a
+    column that cannot be one.
+    """
+    frame = frame.loc[:, ~frame.columns.duplicated()]
+    columns = {name: series_of(frame, name) for name in frame.columns}
+    gaps = {name: column.isna().to_numpy() for name, column in columns.items() if column.hasnans}
+    out, dropped = lacking({name: gap for name, gap in gaps.items() if not _unfit(columns[name].dropna())})
+    if not out.any():
+        return frame, []
+    named = ", ".join(repr(str(name)) for name in gaps if name not in dropped and (gaps[name] & out).any())
+    return frame[~out], [f"{counted(int(out.sum()))} without a value of {named} left out"]
 
 
 def label_columns(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
@@ -157,15 +200,17 @@ def _keeps_apart(text: str) -> bool:
 
 
 def _typed(column: pd.Series) -> pd.Series:
-    """A column of texts as truth values or numbers, where every text is plainly one: 1 and 01 stay different codes."""
+    """A column of texts as truth values or numbers, where every text is plainly one: 1 and 01 stay different codes.
+    Those with gaps are of a type that knows them."""
     texts = {text.strip() for text in column.dropna()}
     if not texts:
         return column
-    if texts <= TRUTH.keys() and not column.isna().any():
-        return column.str.strip().map(TRUTH).astype(bool)
-    whole = all(WHOLE.fullmatch(text) for text in texts)
-    if whole and not column.isna().any():
-        return column.str.strip().astype("int64")
+    gaps = column.hasnans
+    if texts <= TRUTH.keys():
+        return column.str.strip().map(TRUTH).astype("boolean" if gaps else "bool")
+    if all(WHOLE.fullmatch(text) for text in texts):
+        whole = column.str.strip()
+        return whole.map(int, na_action="ignore").astype("Int64") if gaps else whole.astype("int64")
     if all(DECIMAL.fullmatch(text) and _keeps_apart(text) for text in texts):
         return column.str.strip().astype("float64")
     return column

@@ -209,6 +209,22 @@ class Conditions:
         return cls([_label_from_json(fields) for fields in data])
 
 
+def lacking(missing: Mapping[str, np.ndarray]) -> tuple[np.ndarray, list[str]]:
+    """(which examples ``(N,)`` to leave out as they lack a label, names of labels to do without instead).
+
+    missing: by label, who lacks it ``(N,)``. Those that the fewest lack come first; a label for which more than half of
+    the examples would be left out is done without.
+    """
+    out, dropped = np.zeros(len(next(iter(missing.values()), ())), dtype=bool), []
+    for name in sorted(missing, key=lambda name: int(missing[name].sum())):
+        both = out | missing[name]
+        if 2 * int(both.sum()) > len(both):
+            dropped.append(name)
+        else:
+            out = both
+    return out, dropped
+
+
 @runtime_checkable
 class Labelled(Protocol):
     """A codec whose records have labels beside them."""

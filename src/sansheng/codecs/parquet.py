@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from sansheng.codecs.folder import readable
-from sansheng.codecs.label_file import File, label_columns
+from sansheng.codecs.label_file import File, complete, label_columns
 from sansheng.codecs.pixels import counted
 from sansheng.codecs.shelf import HIDDEN, MOST_NAMED, SPLIT_NAMES, SUFFIXES, Shelf, held_out_part
 from sansheng.errors import DataError
@@ -26,6 +26,14 @@ SUFFIX = ".parquet"
 MOST_BYTES = 8 * 2**30
 MAGIC = (b"\x89PNG", b"\xff\xd8\xff", b"RIFF", b"BM", b"GIF8", b"II*\0", b"MM\0*")
 """How files of pictures begin."""
+WITH_GAPS = {
+    pa.bool_(): pd.BooleanDtype(),
+    **{
+        kind: pd.Int64Dtype()
+        for kind in (pa.int8(), pa.int16(), pa.int32(), pa.int64(), pa.uint8(), pa.uint16(), pa.uint32())
+    },
+}
+"""Columns that stay what they are where values are missing."""
 
 
 def picture_column(path: Path) -> str | None:
@@ -90,13 +98,15 @@ def shelf_of_parquet(where: str, paths: Sequence[Path]) -> Shelf:
     for split, members in splits.items():
         for path in members:
             pictures, frame = _read(path)
-            prefix = f"{readable(path.name)}, row " if len(paths) > 1 else "row "
+            prefix = f"{readable(path.relative_to(where).as_posix())}, row " if len(paths) > 1 else "row "
             own = [f"{prefix}{i}" for i in range(len(pictures))]
             places |= {name: (len(columns), i) for i, name in enumerate(own)}
             names[split] += own
             columns.append(pictures)
             frames.append(frame.set_axis(pd.Index(own), axis=0))
-    labels, remarks = label_columns(pd.concat(frames, join="inner"))
+    whole, left = complete(pd.concat(frames, join="inner"))
+    labels, remarks = label_columns(whole)
+    names = {split: [name for name in some if name in labels.index] for split, some in names.items()}
 
     def open_row(name: str) -> File:
         column, row = places[name]
@@ -104,7 +114,7 @@ def shelf_of_parquet(where: str, paths: Sequence[Path]) -> Shelf:
         content = value.get("bytes") if isinstance(value, dict) else value
         return io.BytesIO(content or b"")
 
-    return Shelf(where, names, open_row, labels, [*notes, *remarks])
+    return Shelf(where, names, open_row, labels, [*notes, *left, *remarks])
 
 
 def _splits(paths: Sequence[Path]) -> tuple[dict[str, list[Path]], list[str]]:
@@ -140,10 +150,10 @@ def _read(path: Path) -> tuple[pa.ChunkedArray, pd.DataFrame]:
     except (pa.ArrowException, OSError) as error:
         raise DataError(f"{path}: cannot be read as parquet: {str(error).splitlines()[0]}") from None
     pictures, rest = table.column(column), table.drop_columns([column])
-    frame = rest.to_pandas()
+    frame = rest.to_pandas(types_mapper=WITH_GAPS.get)
     for name, levels in _class_names(table.schema).items():
-        if name in frame.columns and frame[name].between(0, len(levels) - 1).all():
-            frame[name] = [levels[int(i)] for i in frame[name]]
+        if name in frame.columns and frame[name].dropna().between(0, len(levels) - 1).all():
+            frame[name] = [None if pd.isna(i) else levels[int(i)] for i in frame[name]]
     return pictures, frame
 
 

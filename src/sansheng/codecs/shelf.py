@@ -80,7 +80,8 @@ class Listing:
 
 def arrange(where: str, listing: Listing, open: Callable[[str], File], notes: Sequence[str] = ()) -> Shelf:
     """The shelf of a tree of files: labels from ``labels.csv`` or else from sub-folders, sub-folders `train` and `test`
-    (or else `val`) in any case as a split. Folders that hold everything there is are passed through.
+    (or else `val`) in any case as a split, be they above the others or in each of them. Folders that hold everything
+    there is are passed through.
 
     Raises DataError if there are no pictures.
     """
@@ -95,14 +96,14 @@ def arrange(where: str, listing: Listing, open: Callable[[str], File], notes: Se
         )
     paths = {name: PurePosixPath(name).parts for name in names}
     inside, depth = _inside(paths)
-    splits, said = _split(paths, inside, depth, listing.noun)
+    splits, said, level = _split(paths, inside, depth, listing.noun)
     if listing.label_files:
         names = [name for split in splits.values() for name in split]
         tables = [(name, read_label_file(where, name, open)) for name in sorted(listing.label_files)]
         labels, remarks = join_labels(where, names, tables)
         splits = {key: [name for name in split if name in labels.index] for key, split in splits.items()}
     else:
-        splits, labels, remarks = _sub_folders(splits, paths, depth + ("test" in splits), listing.noun)
+        splits, labels, remarks = _sub_folders(splits, paths, level, listing.noun)
     return Shelf(where, splits, open, labels, [*notes, *said, *remarks], listing.others)
 
 
@@ -114,6 +115,11 @@ def shelf_of_images(images: Sequence[Image.Image]) -> Shelf:
     places = dict(zip(names, images, strict=True))
     labels = pd.DataFrame(index=pd.Index(names))
     return Shelf("the list of images", {"train": names}, lambda name: _as_file(places[name]), labels)
+
+
+def shelf_of_one(where: str, name: str, open: Callable[[], File]) -> Shelf:
+    """One picture, as a set of one."""
+    return Shelf(where, {"train": [name]}, lambda _: open(), pd.DataFrame(index=pd.Index([name])))
 
 
 def _as_file(image: Image.Image) -> File:
@@ -159,13 +165,41 @@ def _shared(parts: Sequence[tuple[str, ...]]) -> int:
 
 def _split(
     paths: Mapping[str, tuple[str, ...]], inside: Sequence[str], depth: int, noun: str
+) -> tuple[dict[str, list[str]], list[str], int]:
+    """(the tree's own train and test split, notes, how deep the folders lie that can be labels).
+
+    Sub-folders called so are a split, or those in every sub-folder; what is in neither part is left out, and said.
+    """
+    if _held_out(paths, inside, depth):
+        return *_parted(paths, inside, depth, noun), depth + 1
+    if not _held_out(paths, inside, depth + 1):
+        return {"train": list(paths)}, [], depth
+    own: dict[str, list[str]] = {}
+    for name in inside:
+        own.setdefault(paths[name][depth], []).append(name)
+    held = _held_out(paths, inside, depth + 1)
+    without = [folder for folder, names in own.items() if _held_out(paths, names, depth + 1) != held]
+    if without:
+        some = ", ".join(without[:MOST_NAMED]) + (", …" if len(without) > MOST_NAMED else "")
+        said = f"train and {held} in sub-folders are read as one: no such split in {some}"
+        return {"train": list(paths)}, [said], depth
+    return *_parted(paths, inside, depth + 1, noun), depth
+
+
+def _held_out(paths: Mapping[str, tuple[str, ...]], inside: Sequence[str], depth: int) -> str | None:
+    """What is held out if the folders at a depth are a split of everything inside; else None."""
+    if any(len(paths[name]) <= depth + 1 for name in inside):
+        return None
+    return held_out_part({SPLIT_NAMES.get(paths[name][depth].lower()) for name in inside})
+
+
+def _parted(
+    paths: Mapping[str, tuple[str, ...]], inside: Sequence[str], depth: int, noun: str
 ) -> tuple[dict[str, list[str]], list[str]]:
-    """The tree's own train and test split, if sub-folders are called so; what is in neither is left out, and said."""
-    folders = {name: paths[name][depth] for name in inside if len(paths[name]) > depth + 1}
+    """(the split by the folders at a depth, notes)"""
+    folders = {name: paths[name][depth] for name in inside}
     parts = {folder: SPLIT_NAMES.get(folder.lower()) for folder in sorted(set(folders.values()))}
-    held = held_out_part(set(parts.values()))
-    if held is None or len(folders) < len(inside):
-        return {"train": list(paths)}, []
+    held = held_out_part(set(parts.values())) or "test"
     splits = {
         key: [name for name, folder in folders.items() if parts[folder] == part]
         for key, part in (("train", "train"), ("test", held))

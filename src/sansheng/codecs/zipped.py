@@ -6,7 +6,9 @@ The one constraint: nothing is unpacked to disk, and nothing is unpacked in memo
 from __future__ import annotations
 
 import io
+import lzma
 import zipfile
+import zlib
 from pathlib import Path
 
 from sansheng.codecs.label_file import File
@@ -19,6 +21,8 @@ MAX_EXPANSION = 200
 """All members together may expand to so many times the archive's size (and 1 GiB in any case)."""
 MAX_MEMBER = 1 << 29
 """Bytes of one picture's file, at most."""
+UNREADABLE = (OSError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error, lzma.LZMAError)
+"""What a member may raise that is broken, encrypted or packed in an unknown way."""
 
 
 def shelf_of_zip(path: Path) -> Shelf:
@@ -40,6 +44,9 @@ def shelf_of_zip(path: Path) -> Shelf:
     def open_member(name: str) -> File:
         if members[name].file_size > MAX_MEMBER:
             raise DataError(f"larger than {MAX_MEMBER:,} bytes")
-        return io.BytesIO(archive.read(members[name]))
+        try:
+            return io.BytesIO(archive.read(members[name]))
+        except UNREADABLE as error:
+            raise DataError(str(error) or type(error).__name__) from None
 
     return arrange(str(path), listing, open_member)
