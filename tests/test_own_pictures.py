@@ -179,6 +179,19 @@ def test_strange_pictures_are_called_by_their_files(clear, tmp_path, capsys):
     assert {line[1]: int(line[0]) for line in lines} == {name: i for i, name in enumerate(readable)}
 
 
+def test_one_picture_is_enough_for_a_trained_run_and_too_few_to_train_on(clear, tmp_path, capsys):
+    sansheng.train(clear, family="vae", out=tmp_path / "run", **TINY)
+    one = save(tmp_path / "one.png", pictures(np.random.default_rng(1), 8, 9, 3))
+    assert main(["reconstruct", str(tmp_path / "run"), str(one), "--out", str(tmp_path / "seen"), "--quiet"]) == 0
+    assert main(["anomaly", str(tmp_path / "run"), str(one), "--quiet", "--samples", "1"]) == 0
+    assert ",one.png," in capsys.readouterr().out
+    for words in (["info", str(one)], ["train", str(one), "--family", "vae", "--as", "image"]):
+        assert main([*words, "--quiet"]) == 2
+    said = capsys.readouterr().err
+    assert "one picture is no set to learn from" in said
+    assert "the data has 1 example; two are the least" in said
+
+
 def test_a_flow_bounds_likelihood_in_two_ways_and_a_vae_in_one(clear, tmp_path, capsys):
     for family in ("flow", "vae"):
         made = sansheng.train(clear, family=family, out=tmp_path / family, **TINY)

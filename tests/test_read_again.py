@@ -153,7 +153,7 @@ def test_new_pictures_are_read_by_the_scale_of_training(
 
 
 @pytest.mark.parametrize(
-    ("dtype", "low", "high"), [("float32", -1, 1), ("uint16", 0, 4000), ("uint8", 0, 255), ("int16", -50, 80)]
+    ("dtype", "low", "high"), [("float32", -1, 1), ("uint16", 0, 4095), ("uint8", 0, 255), ("int16", -50, 80)]
 )
 def test_new_arrays_are_read_by_the_scale_of_training(tmp_path: Path, dtype: str, low: float, high: float) -> None:
     np.save(tmp_path / "seen.npy", np.linspace(low, high, 6 * 36).reshape(6, 6, 6).astype(dtype))

@@ -5,8 +5,8 @@ import zipfile
 import numpy as np
 import pytest
 
-from paint import notes, pictures
-from sansheng.codecs import Reading, image
+from paint import notes, pictures, save
+from sansheng.codecs import Reading, Records, from_memory, image
 from sansheng.errors import DataError
 
 
@@ -72,9 +72,59 @@ def test_the_training_range_is_used_for_the_test_split(rng, tmp_path):
     assert (image.read(tmp_path / "a.npz").test.values == 128).all()
 
 
+def test_examples_that_lack_a_label_are_left_out_unless_they_are_many(rng, tmp_path):
+    train, test = pictures(rng, 4, 4, 4), pictures(rng, 2, 4, 4)
+    arrays = {"x_train": train, "y_train": np.array([0, np.nan, 1, 0]), "x_test": test, "y_test": np.array([1.0, 0])}
+    np.savez(tmp_path / "a.npz", **arrays, label_few=np.full(4, np.nan))
+    source = image.read(tmp_path / "a.npz")
+    np.testing.assert_array_equal(source.records.values[..., 0], train[[0, 2, 3]])
+    assert source.records.labels["label"].tolist() == [0, 1, 0]
+    assert len(source.test) == 2
+    assert "1 of 6 examples without a value of 'label' left out" in notes(source)
+    assert "'few' is no label: 4 of 6 examples have no value" in notes(source)
+
+
+def test_arrays_of_more_than_8_bits_are_read_as_files_of_them_are(rng, tmp_path):
+    deep = rng.integers(0, 3001, (5, 4, 4)).astype(np.uint16)
+    deep[0, 0, 0] = 3000
+    for i in range(5):
+        save(tmp_path / "files" / f"{i}.png", deep[i])
+    of_files, of_arrays = image.read(tmp_path / "files"), image.from_arrays(deep)
+    np.testing.assert_array_equal(of_files.records.values, of_arrays.records.values)
+    assert "values from 0 to 3000: 4,095 read as white" in notes(of_arrays) or deep.min() > 0
+    floats = image.from_arrays(deep.astype(np.float32) + 0.25)
+    assert floats.records.values.max() == round(255 * 3000.25 / 4095)
+    assert image.from_arrays(deep * 1.0e3).records.values.max() == 255
+
+
+@pytest.mark.parametrize("trained_on", ["arrays", "files"])
+def test_new_pictures_in_memory_or_in_files_are_read_by_the_scale_of_a_codec(rng, tmp_path, trained_on):
+    deep = rng.integers(0, 4001, (5, 4, 4)).astype(np.uint16)
+    deep[0, 0, 0] = 4000
+    for i in range(5):
+        save(tmp_path / "seen" / f"{i}.png", deep[i])
+        save(tmp_path / "dark" / f"{i}.png", deep[i] // 8)
+    source = image.from_arrays(deep) if trained_on == "arrays" else image.read(tmp_path / "seen")
+    options = image.ImageCodec.fit(source.records).reading()
+    expected = np.rint((deep // 8) * (255 / 4095))
+    _, in_memory = from_memory(deep // 8, options=options)
+    np.testing.assert_array_equal(in_memory.records.values[..., 0], expected)
+    in_files = image.read(tmp_path / "dark", Reading(options=options))
+    np.testing.assert_array_equal(in_files.records.values[..., 0], expected)
+
+
+def test_how_much_of_long_pictures_is_cut_off_is_said(rng):
+    assert "8 high x 128 wide, 84% of each cut off" in notes(image.from_arrays(pictures(rng, 2, 10, 1000)))
+
+
 def test_several_labels_are_several_columns(rng, tmp_path):
     np.savez(tmp_path / "a.npz", images=pictures(rng, 3, 4, 4), labels=np.eye(3, 2, dtype=int))
     assert set(image.read(tmp_path / "a.npz").records.labels) == {"label_0", "label_1"}
+
+
+def test_a_label_is_one_value_for_each_example():
+    with pytest.raises(DataError, match="label 'x' has 2 values for 3 examples"):
+        Records(np.zeros((3, 4, 4, 1), np.uint8), {"x": np.arange(2)})
 
 
 def test_bad_archives(rng, tmp_path):

@@ -1,5 +1,9 @@
 """Pictures of any size, mode and health are read by one stated rule each, and what is changed is said with counts."""
 
+import struct
+import zlib
+from pathlib import Path
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -65,6 +69,24 @@ def test_mixed_sizes_are_cropped_and_resized_to_the_commonest(tmp_path):
     assert source.records.values.shape == (3, 4, 4, 1)
     assert (source.records.values[2] > 230).all()  # the middle square alone
     assert "1 of 3 images, of 2 sizes" in notes(source)
+
+
+def test_sizes_that_are_alike_by_chance_do_not_decide(tmp_path):
+    for i in range(38):
+        save(tmp_path / f"{i:02d}.png", np.zeros((30 + i, 40 + i), np.uint8))
+    for i in range(3):
+        save(tmp_path / f"banner{i}.png", np.zeros((4, 90), np.uint8))
+    source = image.read(tmp_path)
+    assert source.records.values.shape == (41, 47, 57, 1)
+    assert "47 high x 57 wide is the size of 1 of 41 images: no size is common, this one is in the middle" in notes(
+        source
+    )
+    assert "cropping takes over half of 3 images, up to 95%" in notes(source)
+    for i in range(10):
+        save(tmp_path / f"same{i}.png", np.zeros((20, 20), np.uint8))
+    source = image.read(tmp_path)
+    assert source.records.values.shape == (51, 20, 20, 1)
+    assert "20 x 20 is the size of 10 of 51 images: the commonest size" in notes(source)
 
 
 def test_large_pictures_are_shrunk_and_said(rng, tmp_path):
@@ -215,6 +237,79 @@ def test_a_picture_with_pixels_that_are_no_numbers_is_left_out_alone(rng, tmp_pa
     kept = np.rint(255 * np.delete(values, 3, axis=0))
     np.testing.assert_array_equal(source.records.values[..., 0], kept)
     assert "skipped 1 broken: 3.tif (pixels that are not finite numbers)" in notes(source)
+
+
+def sixteen(path: Path, values: np.ndarray, clear: bytes = b"") -> None:
+    """A PNG of 16 bits a channel, (H, W, 1 … 4), with a colour that cannot be seen."""
+    height, width, channels = values.shape
+    head = struct.pack(">IIBBBBB", width, height, 16, (0, 4, 2, 6)[channels - 1], 0, 0, 0)
+    lines = b"".join(b"\0" + line.astype(">u2").tobytes() for line in values)
+    parts = [(b"IHDR", head), *([(b"tRNS", clear)] if clear else []), (b"IDAT", zlib.compress(lines)), (b"IEND", b"")]
+    chunks = (struct.pack(">I", len(c)) + n + c + struct.pack(">I", zlib.crc32(n + c)) for n, c in parts)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(chunks))
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+@pytest.mark.parametrize("opaque", [4095, 65535])
+def test_colour_and_alpha_of_16_bits_are_read_whole(rng, tmp_path, channels, opaque):
+    values = rng.integers(0, 4096, (3, 5, 4, channels)).astype(np.uint16)
+    values[0, 0, 0] = 4095
+    if channels in (2, 4):
+        values[..., -1] = opaque
+        values[:, 2, :, -1] = 0
+    for i in range(3):
+        sixteen(tmp_path / f"{i}.png", values[i])
+    source = image.read(tmp_path, Reading(alpha=True))
+    expected = np.rint(values * (255 / 4095)).clip(0, 255)
+    if channels in (2, 4):
+        expected[:, 2, :, :-1] = 255
+        assert "transparency kept, in 3 of 3 images" in notes(source)
+    np.testing.assert_array_equal(source.records.values, expected)
+    assert "3 images of more than 8 bits: 4,095 read as white" in notes(source)
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("channels", [3, 4])
+def test_tiff_in_colour_of_16_bits_is_read_whole_in_either_order_of_bytes(rng, tmp_path, order, channels):
+    values = rng.integers(0, 1024, (6, 4, channels)).astype(order + "u2")
+    values[0, 0], values[..., 3:] = 1023, 1023
+    tags = [(256, 4), (257, 6), (258, 16), (259, 1), (262, 2), (273, 200), (277, channels), (278, 6),
+            (279, values.nbytes)] + [(338, 2)] * (channels == 4)  # fmt: skip
+    entries = b""
+    for tag, value in tags:
+        n, at = (channels, 160) if tag == 258 else (1, value)
+        packed = struct.pack(order + "I", at) if tag in (258, 273, 279) else struct.pack(order + "HH", at, 0)
+        entries += struct.pack(order + "HHI", tag, 4 if tag in (273, 279) else 3, n) + packed
+    head = (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(order + "IH", 8, len(tags)) + entries + bytes(4)
+    bits = struct.pack(order + "H", 16) * channels
+    raw = head.ljust(160, b"\0") + bits
+    (tmp_path / "a.tif").write_bytes(raw.ljust(200, b"\0") + values.tobytes())
+    found = image.read(tmp_path).records.values[0]
+    np.testing.assert_array_equal(found, np.rint(values[..., :3] * (255 / 1023)))
+
+
+@pytest.mark.parametrize(("colour", "channels"), [(b"\0\x07", 1), (b"\0\x07\0\x08\0\x09", 3)])
+def test_the_clear_colour_of_a_picture_of_16_bits_is_clear(tmp_path, colour, channels):
+    values = np.full((4, 4, channels), 900, np.uint16)
+    values[0] = (7, 8, 9)[:channels]
+    sixteen(tmp_path / "a.png", values, colour)
+    source = image.read(tmp_path)
+    assert (source.records.values[0, 0] == 255).all()
+    assert (source.records.values[0, 1:] == round(255 * 900 / 1023)).all()
+    assert "1 transparent image of 1 laid over white" in notes(source)
+
+
+def test_colour_of_16_bits_is_turned_by_its_tag(rng, tmp_path):
+    values = rng.integers(0, 65536, (4, 5, 3)).astype(np.uint16)
+    sixteen(tmp_path / "a.png", values)
+    raw, exif = (tmp_path / "a.png").read_bytes(), Image.Exif()
+    exif[0x0112] = 6
+    tag = exif.tobytes().removeprefix(b"Exif\0\0")
+    chunk = struct.pack(">I", len(tag)) + b"eXIf" + tag + struct.pack(">I", zlib.crc32(b"eXIf" + tag))
+    (tmp_path / "a.png").write_bytes(raw[:33] + chunk + raw[33:])
+    found = image.read(tmp_path).records.values[0]
+    np.testing.assert_array_equal(found, np.rint(np.rot90(values, -1) * (255 / 65535)))
 
 
 def test_every_rule_is_said_with_its_count(tmp_path):

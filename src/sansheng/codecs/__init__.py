@@ -17,6 +17,7 @@ from PIL import Image
 from sansheng.codecs import archive, array, audio, audio_file, image, parquet, pixels, series, table, text, zipped
 from sansheng.codecs.base import Codec, Encoded, Reading, Records, Source
 from sansheng.codecs.pictures import read_pictures
+from sansheng.codecs.shelf import SUFFIXES as PICTURES
 from sansheng.codecs.shelf import shelf_of_images
 from sansheng.errors import DataError, unknown
 
@@ -77,6 +78,8 @@ def guess(path: Path) -> str:
         return "image"
     if suffix in archive.SUFFIXES:
         return _kind_of_array(archive.read_arrays(path).values)
+    if suffix in PICTURES:
+        raise DataError(f"{path}: one picture is no set to learn from; give a folder or a {zipped.SUFFIX} of them")
     if suffix not in SUFFIXES:
         known = ", ".join([*SUFFIXES, *archive.SUFFIXES])
         raise DataError(f"{path}: cannot tell what it is by {suffix or 'a name without suffix'!r}; known: {known}, a "
@@ -204,7 +207,9 @@ def _fitting_kinds(values: Any, alpha: bool, options: Mapping[str, str]) -> dict
     if isinstance(values, np.ndarray):
         both: dict[str, Callable[[Any], Source]] = {
             "array": array.from_arrays,
-            "image": lambda images: image.from_arrays(images, alpha=alpha, size=pixels.asked_size(options)),
+            "image": lambda images: image.from_arrays(
+                images, alpha=alpha, size=pixels.asked_size(options), settled=pixels.settled_scales(options)
+            ),
             "series": lambda windows: series.from_memory(windows, options),
             "audio": lambda waves: audio.from_waves(waves, options),
         }

@@ -24,7 +24,7 @@ import numpy as np
 from sansheng.errors import DataError
 
 VARIABLE = "SANSHENG_CACHE"
-VERSION = 1
+VERSION = 2
 """Goes up when decoding changes."""
 
 

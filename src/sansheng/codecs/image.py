@@ -20,7 +20,7 @@ from torch import Tensor
 from sansheng.codecs import parquet, rows, zipped
 from sansheng.codecs.archive import SUFFIXES, label_columns, read_arrays, write_npz
 from sansheng.codecs.base import Deferred, Encoded, Reading, Records, Source
-from sansheng.codecs.folder import shelf_of_folder
+from sansheng.codecs.folder import readable, shelf_of_folder
 from sansheng.codecs.labels import Conditions, summarise
 from sansheng.codecs.pictures import NO_ALPHA, read_pictures
 from sansheng.codecs.pixels import (
@@ -30,18 +30,21 @@ from sansheng.codecs.pixels import (
     asked_size,
     by,
     counted,
+    cut_off,
     fitted,
     kept_scales,
     narrowed,
     over_white,
     resized,
     scale_of,
+    settled_of,
     settled_scales,
     to_nhwc,
     to_picture,
     widened,
 )  # fmt: skip
-from sansheng.codecs.shelf import OVERVIEW, Shelf
+from sansheng.codecs.shelf import OVERVIEW, Shelf, shelf_of_one
+from sansheng.codecs.shelf import SUFFIXES as PICTURES
 from sansheng.errors import DataError, unknown
 from sansheng.space import Real, Space
 
@@ -58,6 +61,8 @@ COLOURS = {1: "grey", 2: "grey + alpha", 3: "RGB", 4: "RGBA"}
 
 def read(path: Path, reading: Reading | None = None) -> Source:
     """Read images from a folder, a zip, a Parquet file or a .npy or .npz, as uint8 ``(N, H, W, 1 … 4)``.
+
+    One picture is a set of one: enough for a model that is there, too few to train on.
 
     Raises DataError for a path that is none of these, or holds no images.
     """
@@ -99,7 +104,7 @@ def from_arrays(
     """
     nhwc, remark = to_nhwc(values)
     numbers = _numbers(values.dtype)
-    scale = _settled_for(values, (settled or {}).get(numbers)) or scale_of(values)
+    scale = _settled_for(values, numbers, settled or {}) or scale_of(values)
     about = kept_scales({numbers: scale}) if numbers else {}
     clear = _count_clear(nhwc, scale.high)
     kept = alpha and clear > 0
@@ -108,7 +113,9 @@ def from_arrays(
     if images.shape[1:3] != nhwc.shape[1:3]:
         why = "" if size else f" (at most {MAX_SIDE} px a side unless --size says more)"
         done = "resized" if size else "shrunk"
-        notes.append(f"images {done} from {by(*nhwc.shape[1:3])} to {by(*images.shape[1:3])}{why}")
+        lost = cut_off(nhwc.shape[2:0:-1], images.shape[2:0:-1])
+        crop = f", {lost:.0%} of each cut off" if lost > 0.5 else ""
+        notes.append(f"images {done} from {by(*nhwc.shape[1:3])} to {by(*images.shape[1:3])}{crop}{why}")
     records = Records(images, label_columns(labels or {}, len(images), "training images"), about)
     if test_values is None or not len(test_values):
         return Source(records, None, notes)
@@ -276,6 +283,8 @@ def _shelf(path: Path) -> Shelf | None:
         return parquet.shelf_of_parquet(str(path), tables) if tables else shelf_of_folder(path)
     if suffix == zipped.SUFFIX:
         return zipped.shelf_of_zip(path)
+    if suffix in PICTURES:
+        return shelf_of_one(str(path), readable(path.name), lambda: path.open("rb"))
     return parquet.shelf_of_parquet(str(path), [path]) if suffix == parquet.SUFFIX else None
 
 
@@ -287,12 +296,15 @@ def _numbers(dtype: np.dtype) -> str:
     return "bytes" if dtype == np.uint8 else {"i": "whole", "u": "whole", "f": "real"}.get(dtype.kind, "")
 
 
-def _settled_for(values: np.ndarray, settled: Scale | None) -> Scale | None:
+def _settled_for(values: np.ndarray, numbers: str, settled: Mapping[str, Scale]) -> Scale | None:
     """The scale of earlier data, unless these cannot be read by it: bytes above its white, values that are no numbers
     (which `scale_of` refuses)."""
-    finite = values.dtype.kind != "f" or bool(np.isfinite(values).all())
-    beyond = settled is not None and values.dtype == np.uint8 and bool((values > settled.high).any())
-    return settled if finite and not beyond else None
+    if not numbers or not settled or (numbers == "real" and not np.isfinite(values).all()):
+        return None
+    low, high = float(values.min()), float(values.max())
+    scale = settled_of(numbers, settled, low, high)
+    beyond = scale is not None and numbers == "bytes" and high > scale.high
+    return None if beyond else scale
 
 
 def _to_numbers(values: np.ndarray) -> Tensor:

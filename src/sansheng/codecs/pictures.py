@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageOps
 
-from sansheng.codecs import cache, rows
+from sansheng.codecs import cache, deep, rows
 from sansheng.codecs.base import Reading, Records, Source
 from sansheng.codecs.each import MAX_BROKEN, each
 from sansheng.codecs.label_file import to_labels
@@ -29,12 +29,15 @@ from sansheng.codecs.pixels import (
     by,
     capped,
     counted,
+    cut_off,
     deep_scale,
     fitted,
     kept_scales,
     light_scale,
     narrowed,
     plain,
+    plain_numbers,
+    settled_of,
     settled_scales,
     widened,
 )  # fmt: skip
@@ -47,13 +50,15 @@ ORIENTATION = 0x0112
 CHUNK = 256
 """Pictures decoded at a time."""
 TO_RGB = {"P": "palette", "CMYK": "CMYK", "YCbCr": "YCbCr", "LAB": "Lab", "HSV": "HSV"}
+LEAST_SHARE = 0.1
+"""A size is common if so many pictures have it; two that are alike by chance are not."""
 NO_ALPHA = "no image is transparent: no alpha kept"
 
 
 @dataclass(frozen=True)
 class Look:
     """What the head of a file says. size: (width, height) as the picture is meant to be seen. low, high: its least and
-    largest value, where it has more than 8 bits.
+    largest value, where it has more than 8 bits (deep). cut: it has, and only the upper 8 can be read.
     """
 
     size: tuple[int, int]
@@ -62,6 +67,8 @@ class Look:
     animated: bool
     low: float = 0.0
     high: float = 0.0
+    deep: bool = False
+    cut: bool = False
 
 
 @dataclass
@@ -91,7 +98,8 @@ def read_pictures(shelf: Shelf, reading: Reading) -> Source:
     with _bombs_as_errors():
         looks, broken = each(lambda name: _look(shelf, name), shelf.names, _reason)
         train = [looks[name] for name in shelf.splits["train"] if name in looks]
-        size = asked or capped(_commonest([look.size for look in train]))
+        common = _commonest([look.size for look in train])
+        size = asked or capped(common)
         rule, scales = _rule(list(looks.values()), reading)
         images, facts = _decode(shelf, list(looks), size, rule, reading)
     broken |= facts["broken"]
@@ -108,8 +116,9 @@ def read_pictures(shelf: Shelf, reading: Reading) -> Source:
         if len(names)
     }
     seen = [looks[name] for name in facts["names"]]
-    notes = [*shelf.notes, *_remarks(seen, size, rule, facts["clear"], images.shape[3]), *facts["notes"]]
-    return Source(records["train"], records.get("test"), [*notes, *_passed_over(shelf, broken)])
+    said = [*_sizes(seen, size, None if asked else common), *_clear(facts["clear"], len(seen), rule, images.shape[3])]
+    notes = [*shelf.notes, *said, *_changes(seen, rule), *facts["notes"], *_passed_over(shelf, broken)]
+    return Source(records["train"], records.get("test"), notes)
 
 
 # -- looking -----------------------------------------------------------------------------------------------
@@ -137,13 +146,18 @@ def _look(shelf: Shelf, name: str) -> Look:
             raise DataError("empty")
         file.seek(0)
         with Image.open(file, formats=FORMATS) as image:
-            orientation = image.getexif().get(ORIENTATION, 1)
+            mode, cut = image.mode, deep.is_cut(image)
+            numbers = deep.numbers(image, file, FORMATS) if cut else None
+            orientation = image.getexif().get(ORIENTATION, 1)  # of a PNG this loads the pixels
             width, height = image.size
-            mode = image.mode
-            low, high = _range(np.asarray(image)) if mode == "F" or mode.startswith("I") else (0.0, 0.0)
             animated = bool(getattr(image, "is_animated", False))
+            if numbers is not None:
+                low, high = _range(numbers[..., : 3 if numbers.shape[2] > 2 else 1])  # without alpha
+            else:
+                low, high = _range(np.asarray(image)) if mode == "F" or mode.startswith("I") else (0.0, 0.0)
     size = (height, width) if orientation >= 5 else (width, height)
-    return Look(size, mode, orientation > 1, animated, low, high)
+    whole = numbers is not None or mode.startswith("I")
+    return Look(size, mode, orientation > 1, animated, low, high, deep=whole, cut=cut and not whole)
 
 
 def _range(pixels: np.ndarray) -> tuple[float, float]:
@@ -155,13 +169,22 @@ def _range(pixels: np.ndarray) -> tuple[float, float]:
 
 
 def _commonest(sizes: Sequence[tuple[int, int]]) -> tuple[int, int]:
-    """The commonest size; of several equally common, the middle one by area."""
+    """The commonest size. Of several equally common, or of all where none is common, the one nearest to the median
+    width and height.
+    """
     if not sizes:
         return 1, 1
     counts = Counter(sizes)
     most = max(counts.values())
-    tied = sorted((size for size, n in counts.items() if n == most), key=lambda s: (s[0] * s[1], s))
-    return tied[len(tied) // 2]
+    among = [size for size, n in counts.items() if n == most] if _is_common(most, len(sizes)) else list(counts)
+    middle = np.median(np.log(sizes), axis=0)
+    distance = {size: round(float(np.abs(np.log(size) - middle).sum()), 6) for size in among}
+    return min(among, key=lambda size: (distance[size], -size[0] * size[1], size))
+
+
+def _is_common(alike: int, n: int) -> bool:
+    """Whether so many of `n` pictures have one size that it is no chance."""
+    return alike >= max(LEAST_SHARE * n, min(3, n / 2))
 
 
 def _rule(looks: Sequence[Look], reading: Reading) -> tuple[Rule, dict[str, Scale]]:
@@ -169,13 +192,12 @@ def _rule(looks: Sequence[Look], reading: Reading) -> tuple[Rule, dict[str, Scal
     and the scales of what there is, for data that are read later.
     """
     settled = settled_scales(reading.options)
-    deep = [look for look in looks if look.mode.startswith("I")]
-    light = [look for look in looks if look.mode == "F"]
+    there = {"deep": [look for look in looks if look.deep], "light": [look for look in looks if look.mode == "F"]}
+    ends = {name: _ends(found) for name, found in there.items()}
     scales = {
-        "deep": settled.get("deep") or deep_scale(*_ends(deep)),
-        "light": settled.get("light") or light_scale(*_ends(light)),
+        "deep": settled_of("deep", settled, *ends["deep"]) or deep_scale(*ends["deep"]),
+        "light": settled_of("light", settled, *ends["light"]) or light_scale(*ends["light"]),
     }
-    there = {"deep": deep, "light": light}
     return Rule(reading.alpha, **scales), {name: scale for name, scale in scales.items() if there[name]}
 
 
@@ -247,8 +269,12 @@ def _load(shelf: Shelf, name: str, size: tuple[int, int], rule: Rule, channels: 
     with ExitStack() as stack:
         file = stack.enter_context(shelf.open(name))
         image = stack.enter_context(Image.open(file, formats=FORMATS))
-        image.draft(None, (2 * max(size), 2 * max(size)))
-        upright, clear = plain(ImageOps.exif_transpose(image), rule)
+        numbers = deep.numbers(image, file, FORMATS) if deep.is_cut(image) else None
+        if numbers is None:
+            image.draft(None, (2 * max(size), 2 * max(size)))
+            upright, clear = plain(ImageOps.exif_transpose(image), rule)
+        else:
+            upright, clear = plain_numbers(numbers, rule, image.info.get("transparency"))
         small = fitted(upright, size)
         return widened(small, channels), small.mode, clear
 
@@ -266,34 +292,47 @@ def _check_broken(shelf: Shelf, broken: dict[str, str]) -> None:
         )
 
 
-def _remarks(looks: Sequence[Look], size: tuple[int, int], rule: Rule, clear: int, channels: int) -> Iterator[str]:
-    """What a person should know of how the pictures were changed."""
+def _sizes(looks: Sequence[Look], size: tuple[int, int], common: tuple[int, int] | None) -> Iterator[str]:
+    """How the pictures came to one size. common: whose size it is but for `capped`; None where it was asked for."""
     sizes, n = [look.size for look in looks], len(looks)
     changed = sum(old != size for old in sizes)
-    if changed:
-        cut = max(size) == MAX_SIDE < max(map(max, sizes))
-        shrunk = f" (at most {MAX_SIDE} px a side unless --size says more)" if cut else ""
-        yield (
-            f"{changed:,} of {n:,} images, of {counted(len(set(sizes)), 'size')}, "
-            f"cropped to the aspect of and resized to {by(size[1], size[0])}{shrunk}"
-        )
+    if not changed:
+        return
+    cut = max(size) == MAX_SIDE < max(map(max, sizes))
+    shrunk = f" (at most {MAX_SIDE} px a side unless --size says more)" if cut else ""
+    yield (
+        f"{changed:,} of {n:,} images, of {counted(len(set(sizes)), 'size')}, "
+        f"cropped to the aspect of and resized to {by(size[1], size[0])}{shrunk}"
+    )
+    if common is not None and len(set(sizes)) > 1:
+        alike, shape = sizes.count(common), by(common[1], common[0])
+        why = "the commonest size" if _is_common(alike, n) else "no size is common, this one is in the middle"
+        yield f"{shape} is the size of {alike:,} of {n:,} images: {why}"
+    lost = [share for old in sizes if (share := cut_off(old, size)) > 0.5]
+    if lost:
+        yield f"cropping takes over half of {counted(len(lost))}, up to {max(lost):.0%} (--size asks for other sides)"
+
+
+def _clear(clear: int, n: int, rule: Rule, channels: int) -> Iterator[str]:
+    """What became of transparency, in `clear` of `n` pictures."""
     if clear and not rule.alpha:
         yield f"{counted(clear, 'transparent image')} of {n:,} laid over white (--alpha keeps transparency)"
     elif rule.alpha:
         kept = channels in (2, 4)
         yield f"transparency kept, in {clear:,} of {n:,} images" if kept else NO_ALPHA
-    yield from _changes(looks, rule)
 
 
 def _changes(looks: Sequence[Look], rule: Rule) -> Iterator[str]:
     modes = Counter(look.mode for look in looks)
     turned, animated = sum(look.turned for look in looks), sum(look.animated for look in looks)
-    deep = sum(n for mode, n in modes.items() if mode.startswith("I"))
+    whole, cut = sum(look.deep for look in looks), sum(look.cut for look in looks)
     colours = [f"{modes[mode]:,} {name}" for mode, name in TO_RGB.items() if modes[mode]]
     if colours:
         yield f"read as RGB: {', '.join(colours)}"
-    if deep:
-        yield f"{counted(deep)} of more than 8 bits: {_ends_said(rule.deep)}"
+    if whole:
+        yield f"{counted(whole)} of more than 8 bits: {_ends_said(rule.deep)}"
+    if cut:
+        yield f"{counted(cut)} of 16 bits read by the upper 8: what ends at 4,095 of 65,535 is nearly black"
     if modes["F"]:
         yield f"{counted(modes['F'])} of floats: {_ends_said(rule.light)}"
     if turned:

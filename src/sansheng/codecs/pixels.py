@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -17,12 +18,14 @@ from sansheng.errors import DataError
 MAX_SIDE = 128
 """Larger pictures are shrunk to this [px]: full resolution is what costs."""
 FEW_LEVELS = 16
-"""Whole numbers up to this are levels of grey (scikit-learn's digits have 17), not a very dark picture."""
+"""Numbers up to this are levels of grey (scikit-learn's digits have 17), not a very dark picture."""
 CHUNK = 4096
 DEPTHS = (255, 1023, 4095, 16383, 65535)
 """What can be white in a picture of more than 8 bits: the largest number of 8, 10, 12, 14 or 16 bits."""
 LARGEST = 512
 """The longest side a person may ask for [px]."""
+LIKE = {"deep": "whole", "whole": "deep", "light": "real", "real": "light"}
+"""Scales of files (deep, light) and of arrays (whole, real) of the same kind of number."""
 
 
 @dataclass(frozen=True)
@@ -48,8 +51,8 @@ class Scale:
 def scale_of(values: np.ndarray) -> Scale:
     """Find the scale of an array of pictures.
 
-    Truth values and floats in [0, 1] or [−1, 1] fill the range of a byte; numbers up to 255 are bytes already,
-    unless none is above 16; every other range is stretched, from 0 (or the least value if negative) to the largest.
+    Truth values and floats in [0, 1] or [−1, 1] fill the range of a byte; numbers up to 255 are bytes already, unless
+    none is above 16: then the largest is white. All others follow the rule of files (`deep_scale`).
     Raises DataError for values that are not finite numbers.
     """
     if values.dtype.kind not in "biuf":
@@ -65,8 +68,9 @@ def scale_of(values: np.ndarray) -> Scale:
     if values.dtype.kind == "f" and low >= -1 and high <= 1:
         floor = 0.0 if low >= 0 else -1.0
         return Scale(floor, 1.0, f"values in [{floor:g}, 1] read as black to white")
-    floor = min(low, 0.0)
-    return Scale(floor, high if high > floor else floor + 1.0, f"values from {low:g} to {high:g} stretched to 0 … 255")
+    scale = deep_scale(low, high)
+    read = f"{scale.high:,.0f} read as white" if scale.high in DEPTHS else "stretched to 0 … 255"
+    return Scale(scale.low, scale.high, f"values from {low:g} to {high:g}: {read}")
 
 
 def settled_scales(options: Mapping[str, str]) -> dict[str, Scale]:
@@ -79,6 +83,16 @@ def settled_scales(options: Mapping[str, str]) -> dict[str, Scale]:
         return {name: Scale(float(low), float(high)) for name, (low, high) in ends.items()}
     except (AttributeError, TypeError, ValueError):
         raise ValueError(f"scale is what a codec says of the data it was fitted on, not {options['scale']!r}") from None
+
+
+def settled_of(kind: str, settled: Mapping[str, Scale], low: float, high: float) -> Scale | None:
+    """The settled scale for numbers of a `kind` from `low` to `high`, or None where there is none.
+
+    Files are read by the scale of arrays, and arrays by that of files, where it holds all of their values.
+    """
+    other = settled.get(LIKE.get(kind, ""))
+    alike = other is not None and other.low <= low <= high <= other.high and (high <= 1) == (other.high <= 1)
+    return settled.get(kind) or (other if alike else None)
 
 
 def kept_scales(scales: Mapping[str, Scale]) -> dict[str, dict[str, list[float]]]:
@@ -149,6 +163,12 @@ def asked_size(options: Mapping[str, str]) -> tuple[int, int] | None:
     return sides[-1], sides[0]
 
 
+def cut_off(size: tuple[int, int], target: tuple[int, int]) -> float:
+    """Which share of a picture of `size` (width, height) is cropped to give it the aspect of `target`."""
+    aspects = size[0] / size[1], target[0] / target[1]
+    return 1 - min(aspects) / max(aspects)
+
+
 def by(height: int, width: int) -> str:
     """``64 x 64``, ``28 high x 36 wide``."""
     return f"{height} x {width}" if height == width else f"{height} high x {width} wide"
@@ -178,7 +198,10 @@ def counted(n: int, thing: str = "image") -> str:
 
 
 def depth_of(high: float) -> float:
-    """What is white where pictures of more than 8 bits go up to `high`: the least of `DEPTHS` that holds it."""
+    """What is white where pictures of more than 8 bits go up to `high`: the least of `DEPTHS` that holds it, or `high`
+    where it is beyond them or of few levels."""
+    if 0 < high <= FEW_LEVELS:
+        return high
     return next((float(depth) for depth in DEPTHS if high <= depth), high)
 
 
@@ -198,24 +221,48 @@ def plain(image: Image.Image, rule: Rule) -> tuple[Image.Image, bool]:
     """A picture of any mode as L, RGB, LA or RGBA, one rule each, and whether any of it is transparent.
 
     More than 8 bits, floats: by the scale of `rule`. Palette, CMYK, YCbCr, Lab, HSV: to RGB. Colour
-    pictures whose channels are all equal: L. Transparency (RGBA, LA, a palette's): over white, or with ``rule.alpha``
-    kept, and what cannot be seen is white.
+    pictures whose channels are all equal: L. Transparency (RGBA, LA, that of one colour): over white, or with
+    ``rule.alpha`` kept, and what cannot be seen is white.
     """
     if image.mode.startswith("I") or image.mode == "F":
-        scale = rule.light if image.mode == "F" else rule.deep
-        return Image.fromarray(scale.to_bytes(np.asarray(image))), False
-    clear = False
+        return plain_numbers(np.asarray(image)[..., None], rule, image.info.get("transparency"), image.mode == "F")
     if image.has_transparency_data:
         rgba = np.asarray(image.convert("RGBA"))
-        clear = bool((rgba[..., 3] < 255).any())
-        pixels = cleared(rgba) if clear and rule.alpha else over_white(rgba)
-    elif image.mode in ("1", "L"):
+        return _seen(rgba[..., :3], rgba[..., 3:], rule.alpha)
+    if image.mode in ("1", "L"):
         return image.convert("L"), False
+    return _greyed(np.asarray(image.convert("RGB"))), False
+
+
+def plain_numbers(numbers: np.ndarray, rule: Rule, clear: Any = None, light: bool = False) -> tuple[Image.Image, bool]:
+    """As `plain`, of a picture ``(H, W, 1 … 4)`` by a scale of `rule`: `light`, or else deep. clear: the number, or the
+    three of them, that cannot be seen.
+
+    Opaque is the white of the scale, if no alpha is above, and else the largest number of 16 bits.
+    """
+    scale, channels = rule.light if light else rule.deep, numbers.shape[2]
+    colours = scale.to_bytes(numbers[..., : channels - (channels in (2, 4))])
+    if channels in (2, 4):
+        alpha = numbers[..., -1:]
+        opacity = Scale(0.0, scale.high if alpha.max() <= scale.high else float(DEPTHS[-1])).to_bytes(alpha)
+    elif clear is None:
+        return _greyed(colours), False
     else:
-        pixels = np.asarray(image.convert("RGB"))
+        opacity = np.where((numbers == np.asarray(clear)).all(axis=2, keepdims=True), np.uint8(0), np.uint8(255))
+    return _seen(np.broadcast_to(colours, (*colours.shape[:2], 3)), opacity, rule.alpha)
+
+
+def _seen(colours: np.ndarray, opacity: np.ndarray, alpha: bool) -> tuple[Image.Image, bool]:
+    """Bytes ``(H, W, 3)`` with those of their alpha ``(H, W, 1)`` as a picture, and whether any is transparent."""
+    rgba, clear = np.concatenate([colours, opacity], axis=2), bool((opacity < 255).any())
+    return _greyed(cleared(rgba) if clear and alpha else over_white(rgba)), clear
+
+
+def _greyed(pixels: np.ndarray) -> Image.Image:
+    """Bytes ``(H, W, 1, 3 or 4)``; colours that are all equal become grey."""
     if (pixels[..., 1:3] == pixels[..., :1]).all():
         pixels = pixels[..., [0, *range(3, pixels.shape[2])]]
-    return to_picture(pixels), clear
+    return to_picture(pixels)
 
 
 def over_white(images: np.ndarray) -> np.ndarray:
