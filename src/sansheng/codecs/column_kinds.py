@@ -55,6 +55,8 @@ NAMED_LIKE_IDENTIFIER = re.compile(
     r"|[a-z](Id|ID)$|^unnamed: \d+$",
     re.IGNORECASE,
 )
+SHARED = 1.2
+"""From so many rows for each value of an identifier on, they may be visits of one person."""
 MONTH_OR_DAY = re.compile(r"%-?[md]\W+%-?[md]")
 TRUTHS = ({"yes", "no"}, {"true", "false"}, {"y", "n"}, {"t", "f"}, {"on", "off"}, {"ja", "nein"}, {"oui", "non"})
 
@@ -140,10 +142,16 @@ def _as_modelled(seen: _Seen, series: pd.Series) -> Column:
 
 
 def _named_warily(column: Column, seen: _Seen) -> Column:
-    """The column; where its name is an identifier's it says that its values come back, and how that is avoided."""
-    if len(seen.uniques) < FEW_NUMBERS or not NAMED_LIKE_IDENTIFIER.search(seen.name) or column.kind == "number":
+    """The column; where it is named or written like an identifier it says that its values come back, and what helps."""
+    distinct = len(seen.uniques)
+    named = NAMED_LIKE_IDENTIFIER.search(seen.name) and column.kind != "number" and distinct >= FEW_NUMBERS
+    own = seen.dtype.storage == "text" and distinct > 2 and distinct > UNIQUE_SHARE * seen.present
+    if not (named or own):
         return column
-    said = f"named like an identifier, and its values come back: --type {seen.name}=identifier issues others"
+    like = "named like an identifier" if named else "nearly every row has its own"
+    said = f"{like}, and its values come back: --type {seen.name}=identifier issues others"
+    if seen.present > SHARED * distinct:
+        said += f"; rows share them: --group {seen.name} holds out all rows of one or none"
     return Column(column.name, column.kind, f"{column.reason}; {said}", column.dtype, column.coder)
 
 
