@@ -116,16 +116,24 @@ def compare(
     entries = [_score_family(name, runs[name], scorer, n, observe) for name in names]
     entries += _references(scorer, n, observe)
     asked = {"--families": ",".join(families), "--presets": ",".join(presets), "--seeds": seeds}
-    asked |= {"--condition": ",".join(data.condition) or None, "--parameters": parameters, "--samples": samples}
-    asked["--alpha"] = True if data.alpha else None
-    asked |= {"--rule": list(rules), "--type": [f"{k}={v}" for k, v in data.types.items()], "--query": data.query}
-    asked |= {f"--{name.replace('_', '-')}": value for name, value in data.options.items()}
+    asked |= {"--parameters": parameters, "--samples": samples, "--rule": list(rules), **_asked_of(data)}
     observe(Event("phase", "writing the report"))
     more: dict[str, Any] = {"sections": closer_look(entries, scorer), "chapters": table_chapters(entries, scorer)}
     page = build_page(data, entries, n=n, asked=asked, notes=bias_notes(scorer), **more)
     _write(folder, data, entries, page)
     observe(Event("saved", str(folder / "report.html")))
     return Comparison(folder, [run for group in runs.values() for run in group], page)
+
+
+def _asked_of(data: Data) -> dict[str, Any]:
+    """What a person said of how the data are to be read and what is given, as options of the command."""
+    return {
+        "--condition": ",".join(data.condition) or None,
+        "--alpha": True if data.alpha else None,
+        "--type": [f"{name}={kind}" for name, kind in data.types.items()],
+        "--query": data.query,
+        **{f"--{name.replace('_', '-')}": value for name, value in data.options.items()},
+    }
 
 
 def _require_enough(data: Data, n: int, *, own: bool) -> None:
