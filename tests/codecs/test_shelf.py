@@ -93,6 +93,23 @@ def test_a_split_in_every_class_is_kept_as_one(tmp_path):
     assert "left out, as they are in neither: 1 image of val" in notes(source)
 
 
+def test_strays_beside_a_split_in_every_class_are_left_out_if_they_are_few(rng, tmp_path):
+    for part in ("a/train", "a/test", "b/train", "b/test"):
+        for i in range(2):
+            save(tmp_path / part / f"{i}.png", pictures(rng, 4, 4))
+    save(tmp_path / "a" / "overview.png", pictures(rng, 4, 4))
+    source = image.read(tmp_path)
+    assert source.records.labels["label"].tolist() == ["a", "a", "b", "b"]
+    assert len(source.test) == 4
+    assert "1 image beside the sub-folders left out (the first: a/overview.png)" in notes(source)
+    for i in range(3):
+        save(tmp_path / "b" / f"{i}.png", pictures(rng, 4, 4))
+    source = image.read(tmp_path)
+    assert source.test is None
+    assert source.records.labels["label"].tolist() == ["a"] * 5 + ["b"] * 7
+    assert "train and test in sub-folders are read as one: too many images are in neither" in notes(source)
+
+
 def test_a_split_in_some_classes_alone_is_none_and_said(rng, tmp_path):
     for place in ("a/train", "a/test", "b/more"):
         save(tmp_path / place / "0.png", pictures(rng, 4, 4))

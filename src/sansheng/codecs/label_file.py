@@ -139,7 +139,7 @@ def complete(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
     if not out.any():
         return frame, []
     named = ", ".join(repr(str(name)) for name in gaps if name not in dropped and (gaps[name] & out).any())
-    return frame[~out], [f"{counted(int(out.sum()))} without a value of {named} left out"]
+    return frame.loc[~out], [f"{counted(int(out.sum()))} without a value of {named} left out"]
 
 
 def label_columns(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:

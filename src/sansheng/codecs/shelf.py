@@ -172,18 +172,20 @@ def _split(
     """
     if _held_out(paths, inside, depth):
         return *_parted(paths, inside, depth, noun), depth + 1
-    if not _held_out(paths, inside, depth + 1):
+    deeper = [name for name in inside if len(paths[name]) > depth + 2]
+    held = _held_out(paths, deeper, depth + 1)
+    if held is None:
         return {"train": list(paths)}, [], depth
     own: dict[str, list[str]] = {}
-    for name in inside:
+    for name in deeper:
         own.setdefault(paths[name][depth], []).append(name)
-    held = _held_out(paths, inside, depth + 1)
     without = [folder for folder, names in own.items() if _held_out(paths, names, depth + 1) != held]
-    if without:
+    few = len(paths) - len(deeper) < MOST_STRAYS * len(paths)
+    if without or not few:
         some = ", ".join(without[:MOST_NAMED]) + (", …" if len(without) > MOST_NAMED else "")
-        said = f"train and {held} in sub-folders are read as one: no such split in {some}"
-        return {"train": list(paths)}, [said], depth
-    return *_parted(paths, inside, depth + 1, noun), depth
+        why = f"no such split in {some}" if without else f"too many {noun} are in neither"
+        return {"train": list(paths)}, [f"train and {held} in sub-folders are read as one: {why}"], depth
+    return *_parted(paths, deeper, depth + 1, noun), depth
 
 
 def _held_out(paths: Mapping[str, tuple[str, ...]], inside: Sequence[str], depth: int) -> str | None:
