@@ -16,6 +16,7 @@ from sansheng.codecs.base import Records
 from sansheng.data import open_data, read_records
 from sansheng.errors import DataError
 from sansheng.families.vae import VAE
+from sansheng.filling import labelled
 from sansheng.run import Run, train
 from small import make
 
@@ -134,12 +135,17 @@ def test_records_without_labels_are_held_against_all_of_them(labelled_run: Run) 
     assert np.median(summed - own) < 0
 
 
-def test_labels_that_the_model_has_never_seen_are_refused_unless_others_are_given(labelled_run: Run) -> None:
+def test_under_labels_that_the_model_has_never_seen_others_are_drawn_and_nothing_is_strange(labelled_run: Run) -> None:
     records = labelled_run.open_data().test_records.take(np.arange(3))
     odd = replace(records, labels={"label": np.array(["left", "up", "up"])})
-    for act in (latent.reconstruct, latent.surprise):
-        with pytest.raises(DataError, match=r"no label 'up', which 2 of these have; --where label=VALUE"):
-            act(labelled_run, odd)
+    given = labelled(labelled_run, odd, {}, 0).labels["label"]
+    assert given[0] == "left"
+    assert set(given) <= {"left", "right"}
+    made, known = latent.reconstruct(labelled_run, odd), replace(odd, labels={"label": given})
+    assert made.labels["label"].tolist() == ["left", "up", "up"]
+    np.testing.assert_array_equal(made.values, latent.reconstruct(labelled_run, known).values)
+    with pytest.raises(DataError, match=r"no label 'up', which 2 of these have; --where label=VALUE"):
+        latent.surprise(labelled_run, odd)
     assert len(latent.surprise(labelled_run, odd, where={"label": "left"})) == 3
 
 

@@ -16,7 +16,6 @@ from torch import Tensor
 from sansheng.codecs.base import Records
 from sansheng.codecs.labels import Labelled
 from sansheng.codecs.text import TextCodec
-from sansheng.errors import DataError
 from sansheng.loop import derive_seed
 from sansheng.model import Known, Sampling, known_cells, known_means
 from sansheng.run import Run
@@ -171,7 +170,8 @@ def _draw(run: Run, records: Records, known: Callable[[Tensor], Known], how: Dra
     """`draws` of each record; known: encoded records ``(B, C, *P)`` -> `Known`."""
     if how.draws < 1:
         raise ValueError(f"draw at least once, not {how.draws} times")
-    repeated = labelled(run, records.take(np.arange(len(records)).repeat(how.draws)), how.where, how.seed)
+    own = records.take(np.arange(len(records)).repeat(how.draws))
+    repeated = labelled(run, own, how.where, how.seed)
     encoded = run.codec.encode(repeated)
     condition = encoded.condition
     if condition is None:
@@ -183,29 +183,39 @@ def _draw(run: Run, records: Records, known: Callable[[Tensor], Known], how: Dra
         given = None if condition is None else condition[first : first + CHUNK].to(run.device)
         settings = Sampling(how.steps, how.sampler, how.guidance, known=known(x))
         pieces.append(run.model.sample(len(x), condition=given, settings=settings, generator=generator).cpu())
-    return with_own_labels(run.codec.decode(torch.cat(pieces), condition), repeated)
+    return with_own_labels(run.codec.decode(torch.cat(pieces), condition), called(repeated, own, how.where))
 
 
 def labelled(run: Run, records: Records, where: Mapping[str, Any], seed: int) -> Records:
     """Records with a value for each label the model is conditioned on: as `where` says, or their own, or else drawn.
 
-    Raises ValueError for labels in `where` that there are not, and for any of a table, which are columns; DataError for
-    labels of their own that the model has never seen.
+    Labels of their own that the model has never seen are drawn too. Raises ValueError for labels in `where` that there
+    are not, and for any of a table, which are columns.
     """
     if where and not isinstance(run.codec, Labelled):
         raise ValueError(f"--where is for labels, and what is given of a {run.codec.kind} stands in its columns")
     if not isinstance(run.codec, Labelled):
         return records
-    own = {name: column for name, column in records.labels.items() if name not in where}
-    for name, values in run.codec.conditions.unseen(own).items():
-        raise DataError(
-            f"the model has seen no {name} {str(values[0])!r}, which {len(values):,} of these have; "
-            f"--where {name}=VALUE gives them one"
-        )
-    if not (where or lacking(run, records)):
+    odd = {name: values for name, values in unseen(run, records).items() if name not in where}
+    if not (where or odd or lacking(run, records)):
         return records
     drawn = run.codec.conditions.decode(run.condition_rows(len(records), where, seed))
-    return replace(records, labels={**drawn, **records.labels, **{name: drawn[name] for name in where}})
+    labels = {**drawn, **records.labels, **{name: drawn[name] for name in where}}
+    for name, values in odd.items():
+        own = np.asarray(records.labels[name])
+        labels[name] = np.where(np.isin(own.astype(str), values.astype(str)), drawn[name], own)
+    return replace(records, labels=labels)
+
+
+def unseen(run: Run, records: Records) -> dict[str, np.ndarray]:
+    """By name, the labels of these records that the model is conditioned on and has never seen."""
+    return run.codec.conditions.unseen(records.labels) if isinstance(run.codec, Labelled) else {}
+
+
+def called(given: Records, records: Records, where: Mapping[str, Any] | None = None) -> Records:
+    """`given`, as `labelled` made them of `records`, under these records' own labels, but for those of `where`."""
+    own = {name: column for name, column in records.labels.items() if name not in (where or {})}
+    return replace(given, labels={**given.labels, **own})
 
 
 def lacking(run: Run, records: Records) -> list[str]:

@@ -15,7 +15,8 @@ from torch import Tensor
 
 from sansheng.codecs.base import Records
 from sansheng.codecs.labels import Labelled
-from sansheng.filling import labelled, lacking, with_own_labels
+from sansheng.errors import DataError
+from sansheng.filling import called, labelled, lacking, unseen, with_own_labels
 from sansheng.model import Batch, HasCode
 from sansheng.run import Run
 
@@ -28,9 +29,9 @@ MOST_LABELS = 32
 
 def reconstruct(run: Run, records: Records) -> Records:
     """Each record as the model knows it: encoded, and decoded from its code alone."""
-    records = labelled(run, records, {}, 0)
-    codes, condition = encode(run, records)
-    return with_own_labels(show(run, codes, condition), records)
+    given = labelled(run, records, {}, 0)
+    codes, condition = encode(run, given)
+    return with_own_labels(show(run, codes, condition), called(given, records))
 
 
 def interpolate(run: Run, records: Records, steps: int = 8) -> Records:
@@ -42,12 +43,13 @@ def interpolate(run: Run, records: Records, steps: int = 8) -> Records:
         raise ValueError(
             f"a way leads from one record to another in 2 or more steps, not {steps} steps from {len(records)}"
         )
-    ends = labelled(run, records.take(np.arange(2)), {}, 0)
+    two = records.take(np.arange(2))
+    ends = labelled(run, two, {}, 0)
     codes, condition = encode(run, ends)
     share = torch.linspace(0, 1, steps)[:, None]
     end = (share[:, 0] > 0.5).long()
     way = show(run, (1 - share) * codes[:1] + share * codes[1:], None if condition is None else condition[end])
-    return with_own_labels(way, ends.take(end.numpy()))
+    return with_own_labels(way, called(ends, two).take(end.numpy()))
 
 
 def traverse(run: Run, record: Records, latent: int, *, steps: int = 7, span: float = 3.0) -> Records:
@@ -55,14 +57,15 @@ def traverse(run: Run, record: Records, latent: int, *, steps: int = 7, span: fl
 
     Codes are scaled so that N(0, 1) is common. Raises ValueError for a `latent` there is not.
     """
-    record = labelled(run, record.take(np.arange(1)), {}, 0)
-    codes, condition = encode(run, record)
+    first = record.take(np.arange(1))
+    given = labelled(run, first, {}, 0)
+    codes, condition = encode(run, given)
     if not 0 <= latent < codes.shape[1]:
         raise ValueError(f"the code has numbers 0 to {codes.shape[1] - 1}, and no {latent}")
     walked = codes.repeat(steps, 1)
     walked[:, latent] = torch.linspace(-span, span, steps)
     turned = show(run, walked, None if condition is None else condition.repeat(steps, 1))
-    return with_own_labels(turned, record.take(np.zeros(steps, int)))
+    return with_own_labels(turned, called(given, first).take(np.zeros(steps, int)))
 
 
 def surprise(
@@ -73,9 +76,16 @@ def surprise(
 
     where: labels in place of the records' own. Of records that lack those the model is given it is that of p(x) =
     Σ p(c) p(x | c) over all c of training, by their shares there. Other arguments as for `Run.log_likelihood`. Raises
-    ValueError for a family without such a bound, and for labels that are lacking and take too many values to sum over.
+    ValueError for a family without such a bound, and for labels that are lacking and take too many values to sum over;
+    DataError for labels that the model has never seen.
     """
     how = {"samples": samples, "seed": seed, "variational": variational}
+    for name, values in unseen(run, records).items():
+        if name not in (where or {}):
+            raise DataError(
+                f"the model has seen no {name} {str(values[0])!r}, which {len(values):,} of these have; "
+                f"--where {name}=VALUE gives them one"
+            )
     if where or not lacking(run, records):
         bound = run.log_likelihood(labelled(run, records, where or {}, seed), **how)
     else:

@@ -137,7 +137,7 @@ def _walk(
         observe(Event("phase", f"reading {data}"))
         records = samples.read_for(trained, data)
         say_what_is_drawn(trained, records, given, observe)
-        made = act(latent, trained, labelled(trained, records, given, 0))
+        made = act(latent, trained, labelled(trained, records, given, 0) if given else records)
         target = _target(trained, made, out)
         refuse_overwriting(target, force)
         if target is not None:
@@ -146,12 +146,16 @@ def _walk(
 
 
 def say_what_is_drawn(trained: Any, records: Any, given: Mapping[str, Any], observe: Observer) -> None:
-    """A remark where examples have no label that the model has to be given, and none was typed."""
-    from sansheng.filling import lacking
+    """A remark where examples have no label that the model knows and has to be given, and none was typed."""
+    from sansheng.filling import lacking, unseen
 
     for name in lacking(trained, records):
         if name not in given:
             observe(Event("note", f"no {name} is given, so it is drawn as in training; --where {name}=VALUE gives one"))
+    for name, values in unseen(trained, records).items():
+        if name not in given:
+            said = f"the model has seen no {name} {str(values[0])!r}: it is drawn as in training"
+            observe(Event("note", f"{said}; --where {name}=VALUE gives one"))
 
 
 def _target(trained: Any, made: Any, out: str | None) -> Path | None:
