@@ -17,7 +17,7 @@ import pandas as pd
 from sansheng.codecs.base import Codec, Records
 from sansheng.codecs.coders import Numbers
 from sansheng.codecs.columns import Column
-from sansheng.codecs.dates import DAY, parse, seconds_of, spelled
+from sansheng.codecs.dates import DAY, iso_seconds, parse, seconds_of, spelled
 from sansheng.codecs.dtypes import DATE_OBJECTS, plain, restore
 from sansheng.codecs.table import TableCodec
 from sansheng.codecs.table_file import series_of
@@ -253,8 +253,7 @@ def _date(written: str, text: str, formats: Sequence[str]) -> float:
     """A date as a column of the rule writes it, or as 2024-01-31; days since 1970."""
     texts = np.array([written], dtype=object)
     read = [seconds_of(parse(texts, one)) for one in formats]
-    read.append(seconds_of(pd.Series(pd.to_datetime(pd.Series(texts), format="ISO8601", errors="coerce"))))
-    found = [float(seconds[0]) for seconds in read if not np.isnan(seconds[0])]
+    found = [float(s) for s in (*(seconds[0] for seconds in read), iso_seconds(written)) if not np.isnan(s)]
     if not found:
         ways = " or ".join(dict.fromkeys(["YYYY-MM-DD", *map(spelled, formats)]))
         raise ValueError(f"{text!r}: {written!r} is no date written {ways}")

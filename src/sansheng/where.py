@@ -17,7 +17,7 @@ import pandas as pd
 from sansheng.codecs.base import Codec
 from sansheng.codecs.coders import Constant, Digits, Identifier, Levels, Numbers
 from sansheng.codecs.columns import Column
-from sansheng.codecs.dates import seconds_of
+from sansheng.codecs.dates import iso_seconds
 from sansheng.codecs.dtypes import plain
 from sansheng.codecs.labels import means
 from sansheng.codecs.table import TableCodec
@@ -166,17 +166,11 @@ def _number(column: Column, value: Any) -> float:
     except (TypeError, ValueError):
         number = math.nan
     if math.isnan(number) and column.dtype.storage == "date":
-        number = _iso(value) / column.dtype.unit
+        number = iso_seconds(str(value)) / column.dtype.unit
     if math.isnan(number):
         what = "dates as the table writes them or such as 2024-01-31" if column.dtype.storage == "date" else "numbers"
         raise ValueError(f"{column.name} ({column.kind}) takes {what}, not {str(value)!r}")
     return number
-
-
-def _iso(value: Any) -> float:
-    """Seconds since 1970 of a date such as 2024-01-31; NaN for anything else."""
-    read = pd.to_datetime(pd.Series([str(value)]), format="ISO8601", errors="coerce")
-    return float(seconds_of(pd.Series(read))[0])
 
 
 # -- of a model ----------------------------------------------------------------------------------------------

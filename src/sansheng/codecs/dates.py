@@ -162,6 +162,11 @@ def seconds_of(dates: pd.Series) -> np.ndarray:
     return np.where(np.isnat(micros), np.nan, micros.astype(np.int64) / 1e6)
 
 
+def iso_seconds(text: str) -> float:
+    """Seconds since 1970 of a date such as 2024-01-31; NaN for any other text."""
+    return float(seconds_of(pd.Series(pd.to_datetime(pd.Series([text]), format="ISO8601", errors="coerce")))[0])
+
+
 def unit_of(seconds: np.ndarray) -> int:
     """The longest of a day, an hour, a minute and a second that divides all [s]; 1 if none does."""
     present = seconds[~np.isnan(seconds)]
