@@ -55,6 +55,8 @@ class Clock:
     knots: list[tuple[int, float, float]] = field(default_factory=list)
     seconds: float = 0.0
     """Training time so far [s], previews and checkpoints left out."""
+    threads: list[tuple[int, int]] = field(default_factory=list)
+    """(step, threads) wherever their number changed; empty where it is fixed."""
     _mark: tuple[int, float] = (0, 0.0)
     """Step and seconds when the pace was last taken."""
 

@@ -101,6 +101,7 @@ def save(folder: Path, state: State) -> None:
         "step": state.step,
         "seconds": state.clock.seconds,
         "knots": state.clock.knots,
+        "threads": state.clock.threads,
     }
     older = [e for e in entries(folder) if e["file"] != name]
     kept = [entry, *older[: KEPT - 1]]
@@ -125,7 +126,8 @@ def restore(folder: Path, state: State) -> str | None:
         _unflatten(state, tensors)
         state.step = entry["step"]
         knots = [(int(s), float(p), float(r)) for s, p, r in entry["knots"]]
-        state.clock = Clock(knots, entry["seconds"], (entry["step"], entry["seconds"]))
+        threads = [(int(s), int(n)) for s, n in entry.get("threads", [])]
+        state.clock = Clock(knots, entry["seconds"], threads, (entry["step"], entry["seconds"]))
         return f"{problems[0]}; going on from step {state.step:,} instead" if problems else None
     raise DataError(problems[0] if problems else f"{folder} holds no checkpoint to go on from")
 

@@ -6,10 +6,9 @@ The one constraint: all of it is settled before the first step and written into 
 from __future__ import annotations
 
 import copy
-import math
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 import torch
@@ -21,6 +20,8 @@ from sansheng.model import Batch, GenerativeModel
 
 PRECISIONS = ("auto", "fp32", "bf16")
 TIMED_STEPS = 3
+WORTH = 0.9
+"""What more threads must bring a step's time down to."""
 LONGEST = 4.0
 """Seconds after which no more steps are timed."""
 
@@ -59,10 +60,20 @@ def available() -> list[str]:
 
 def choose_threads(model: GenerativeModel, batches: Callable[[int], Batch], device: str) -> tuple[int, float]:
     """(threads, seconds a step): those with which a few steps of a copy of `model` are fastest; more if worth it."""
-    most = min(torch.get_num_threads(), os.cpu_count() or 1)
+    most = most_threads()
     times = {n: _time(model, batches, n) for n in ({1, most} if device.startswith("cpu") else {most})}
-    best = most if times[most] < 0.9 * times.get(1, math.inf) else min(times)
+    best = faster(times)
     return best, times[best]
+
+
+def most_threads() -> int:
+    return min(torch.get_num_threads(), os.cpu_count() or 1)
+
+
+def faster(times: Mapping[int, float]) -> int:
+    """Of numbers of threads with the seconds a step takes on them: the most if it is worth it, else the fewest."""
+    most, fewest = max(times), min(times)
+    return most if times[most] < WORTH * times[fewest] or most == fewest else fewest
 
 
 def _time(model: GenerativeModel, batches: Callable[[int], Batch], n: int) -> float:

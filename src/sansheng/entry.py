@@ -188,5 +188,5 @@ def _health(entry: Entry) -> list[HealthNote]:
 
 
 def _settings(entry: Entry) -> dict[str, Any]:
-    recipe = entry.runs[0].recipe.model_dump(exclude={"data", "knots", "sansheng"})
+    recipe = entry.runs[0].recipe.model_dump(exclude={"data", "knots", "changes", "sansheng"})
     return {name: value for name, value in recipe.items() if value is not None}

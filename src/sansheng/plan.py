@@ -156,7 +156,7 @@ def extend(recipe: Recipe, state: State, more: Budget) -> Recipe:
         share = spent / (spent + extra)
         slope = (1 - share) * spent / max(1, state.step) / extra
     state.clock.knots.append((state.step, share, slope))
-    return recipe.model_copy(update={"steps": longer.steps, "seconds": longer.seconds, "knots": []})
+    return recipe.model_copy(update={"steps": longer.steps, "seconds": longer.seconds, "knots": [], "changes": []})
 
 
 def reopen(reference: DataReference, codec: Codec, source: Source | None, changed: bool, observe: Observer) -> Data:

@@ -78,6 +78,8 @@ class Recipe(BaseModel):
     settings: dict[str, Any]
     knots: list[tuple[int, float, float]] = []
     """For a run by seconds, once it has ended: the clock that repeats it bit for bit."""
+    changes: list[tuple[int, int]] = []
+    """As `knots`: (step, threads) wherever another number of threads was taken."""
     rules: tuple[str, ...] = ()
     """What rows that are drawn obey."""
     combinations: dict[str, list[list[str]]] = {}

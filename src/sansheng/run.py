@@ -30,6 +30,7 @@ from sansheng.loop import State, derive_seed
 from sansheng.loop import train as take_steps
 from sansheng.metrics import Score, score_privacy
 from sansheng.model import Batch, GenerativeModel, HasLikelihood, HasVariationalBound, Sampling
+from sansheng.pace import Pace, Threads
 from sansheng.plan import Source, extend, parse_budget, plan, reopen
 from sansheng.recipe import Recipe, build, count_parameters
 from sansheng.rules import obey, read_rules
@@ -304,9 +305,11 @@ def _begin(data: Data, recipe: Recipe, out: str | Path | None, force: bool, obse
     model.measure(measured(data.train))
     model.to(recipe.device)
     batches = Batches(data.train, seed=recipe.seed, size=recipe.batch, device=recipe.device)
-    threads = recipe.threads or devices.choose_threads(model, batches, recipe.device)[0]
-    recipe = recipe.model_copy(update={"threads": threads})
     state = State(model, Clock.start(recipe.budget), recipe.ema_length)
+    if not recipe.threads:
+        recipe = recipe.model_copy(update={"threads": devices.choose_threads(model, batches, recipe.device)[0]})
+        if recipe.seconds is not None and recipe.device == "cpu":
+            state.clock.threads.append((0, recipe.threads))
     conditions = None if data.train.condition is None else data.train.condition[: files.MOST_CONDITIONS]
     files.write_setup(folder, recipe, data.codec, conditions)
     count, what = count_parameters(model), f"a {recipe.family} of {data.name}"
@@ -374,17 +377,20 @@ def _go_on(
     def preview(path: Path) -> Path:
         return data.codec.preview(run._draw(PREVIEWED), path)
 
+    changes = state.clock.threads
+    pace = Pace(Threads(state.clock, most) if changes and (most := devices.most_threads()) > 1 else None)
     with (
-        devices.threads(recipe.threads),
+        devices.threads(changes[-1][1] if changes else recipe.threads),
         Session(folder, state, recipe.budget, observe, preview if previews else None) as session,
     ):
-        for step in take_steps(state, batches, seed=recipe.seed, budget=recipe.budget, precision=recipe.precision):
+        steps = take_steps(state, batches, seed=recipe.seed, budget=recipe.budget, precision=recipe.precision)
+        for step in pace.watch(steps) if recipe.device == "cpu" else steps:
             session.after(step)
     if recipe.seconds is not None:
-        recipe = recipe.model_copy(update={"knots": state.clock.knots})
+        recipe = recipe.model_copy(update={"knots": state.clock.knots, "changes": changes[1:]})
         files.write_recipe(folder, recipe)
     files.write_weights(folder, state.average.state_dict())
-    symptoms = examine(state, data.test, data.train, recipe.seed)
+    symptoms = examine(state, data.test, data.train, recipe.seed) + pace.symptoms()
     checkpoint.write_json(folder / "health.json", symptoms)
     observe(Event("health", symptoms[0] if symptoms else "ok"))
     run.path.joinpath("README.md").write_text(model_card(recipe, data.codec.describe(), state, symptoms), "utf-8")

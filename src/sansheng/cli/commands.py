@@ -353,7 +353,9 @@ def _show_plan(data: Any, recipe: Any) -> None:
     from sansheng.console import print_pairs
     from sansheng.estimate import estimate
 
-    choices = recipe.model_dump(exclude={"sansheng", "data", "settings", "knots", "steps", "seconds", "threads"})
+    choices = recipe.model_dump(
+        exclude={"sansheng", "data", "settings", "knots", "changes", "steps", "seconds", "threads"}
+    )
     settings = ", ".join(f"{name}={value}" for name, value in recipe.settings.items())
     lines = [(name, str(value)) for name, value in choices.items()]
     takes = f"{dict(estimate(data, [recipe.family]))[recipe.family]} (the default model)"
