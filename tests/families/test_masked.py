@@ -130,6 +130,33 @@ def test_guidance_sharpens_a_condition():
     assert model.evaluations(Sampling(guidance=2.0)) == 4
 
 
+class Guesses(nn.Module):
+    """All levels alike."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(1))
+
+    def forward(self, x, t=None, condition=None):
+        return torch.zeros_like(x) + self.weight
+
+
+def test_a_weaker_model_is_led_away_from():
+    """log p' = log q + w (log p − log q) with q even: p^w, normalised; w is 2 unless told."""
+    model, weak = MaskedDiffusion(PAIR, Exact()), MaskedDiffusion(PAIR, Guesses())
+    for settings, power in ((Sampling(steps=1, weak=weak), 2.0), (Sampling(steps=1, weak=weak, guidance=3.0), 3.0)):
+        drawn = model.sample(20_000, settings=settings, generator=gen())
+        wanted = JOINT.sum(1) ** power
+        torch.testing.assert_close(drawn[:, :, 0].mean(0), wanted / wanted.sum(), atol=0.012, rtol=0)
+        assert model.evaluations(settings) == 2
+
+
+def test_a_weak_model_must_be_of_the_same_data():
+    other = MaskedDiffusion(Space((Category(3),), (2,)), Guesses())
+    with pytest.raises(ValueError, match="same family and data"):
+        MaskedDiffusion(PAIR, Exact()).sample(2, settings=Sampling(weak=other), generator=gen())
+
+
 @pytest.mark.parametrize("temperature", [0.5, 2.0])
 def test_temperature_sharpens_each_conditional(temperature):
     """One step draws both symbols alone: p^(1/T), normalised."""

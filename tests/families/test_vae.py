@@ -131,6 +131,8 @@ def test_importance_samples_begin_when_they_are_asked_to():
         torch.testing.assert_close(model.loss(Batch(x), progress, gen())[0], like.loss(Batch(x), progress, gen())[0])
     with pytest.raises(ValueError, match="samples_from"):
         linear_vae(samples=8, samples_from=1.5)
+    with pytest.raises(ValueError, match="set samples"):
+        linear_vae(samples_from=0.5)
 
 
 def encoder_gradient(x, *, repeats=1, **options):

@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from sansheng.drawing import AUTOGUIDED
 from sansheng.model import DEFAULT_SAMPLING, Batch, GenerativeModel, Known, Sampling, Turn, given
 from sansheng.space import Space
 
@@ -110,16 +111,16 @@ class MaskedDiffusion(GenerativeModel):
         ranks, shown = self._ranks(n, generator, device), torch.zeros((), dtype=torch.bool, device=device)
         if settings.known is not None:
             x, ranks, shown = self._tell(settings.known, ranks)
-        known, dropped = given(condition), None
-        scale = _scale(settings)
-        if condition is not None and scale != 1:
+        known, dropped, scale = given(condition), given(condition), _scale(settings)
+        poorer = self._poorer(settings, condition)
+        if condition is not None and poorer is self:
             dropped = given(condition, torch.zeros(len(condition), dtype=torch.bool, device=device))
         for step in range(steps):
             first, last = (self.space.size * i // steps for i in (step, step + 1))
             mask = (ranks >= first) & ~shown
             logits = self._logits(x, mask, known)
-            if dropped is not None:
-                without = self._logits(x, mask, dropped)
+            if poorer is not None:
+                without = poorer._logits(x, mask, dropped)
                 logits = without + scale * (logits - without)
             drawn = self.space.sample(logits / self.temperature, generator=generator)
             x = torch.where(self._channels(mask & (ranks < last)), drawn, x)
@@ -132,8 +133,16 @@ class MaskedDiffusion(GenerativeModel):
         shown = known.mask.flatten(2)[:, self._first].reshape(len(ranks), -1)
         return known.x * known.mask, (ranks - self.space.size * shown).argsort(1).argsort(1), shown
 
+    def _poorer(self, settings: Sampling, condition: Tensor | None) -> MaskedDiffusion | None:
+        """What guidance leads away from: a weaker model, this one without its condition, or nothing."""
+        weak = settings.weak
+        if weak is not None and not (isinstance(weak, MaskedDiffusion) and weak.space == self.space):
+            raise ValueError("a weak model to be guided by is of the same family and data")
+        return None if _scale(settings) == 1 else weak or (None if condition is None else self)
+
     def evaluations(self, settings: Sampling = DEFAULT_SAMPLING) -> int:
-        guided = 2 if _scale(settings) != 1 and self.condition_space is not None else 1
+        led = self.condition_space is not None or settings.weak is not None
+        guided = 2 if led and _scale(settings) != 1 else 1
         return guided * self._steps(settings)
 
     def _steps(self, settings: Sampling) -> int:
@@ -145,4 +154,5 @@ class MaskedDiffusion(GenerativeModel):
 
 
 def _scale(settings: Sampling) -> float:
-    return 1.0 if settings.guidance is None else settings.guidance
+    usual = 1.0 if settings.weak is None else AUTOGUIDED
+    return usual if settings.guidance is None else settings.guidance

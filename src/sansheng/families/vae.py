@@ -90,6 +90,8 @@ class VAE(GenerativeModel):
             raise ValueError("doubly reparameterised gradients are for an objective of 2 or more samples")
         if not 0 <= samples_from <= 1:
             raise ValueError(f"samples_from is a share of training, in [0, 1], not {samples_from}")
+        if samples_from and samples < 2:
+            raise ValueError("samples_from says from when on several samples are drawn: set samples, 2 or more, too")
         if binarise and not space.binary:
             raise ValueError("only numbers with a Bernoulli likelihood can be made black or white")
         if free_bits < 0 or (free_bits and samples > 1):
