@@ -173,9 +173,10 @@ def longest_copied(train: Sequence[str], fake: Sequence[str]) -> Int[np.ndarray,
         middles = np.sort((low[open_rows] + high[open_rows] + 1) // 2)
         n = int(middles[len(middles) // 2])  # the same length for all whose range holds it
         asked = [i for i in open_rows if low[i] < n <= high[i]]
-        there = np.unique(_hashes(known, n))
-        for i in asked:
-            found = np.isin(_hashes(rows[i], n), there, kind="sort").any()
+        own = [_hashes(rows[i], n) for i in asked]
+        there = _found(np.unique(np.concatenate(own)), _hashes(known, n))
+        for i, hashes in zip(asked, own, strict=True):
+            found = bool(np.isin(hashes, there).any())
             low[i], high[i] = (n, high[i]) if found else (low[i], n - 1)
     return low
 
@@ -184,6 +185,14 @@ def _codes(lines: Sequence[str], most: int | None = None) -> np.ndarray:
     """Code points of all lines in a row, a zero between them, as uint64."""
     joined = "\0".join(lines)[:most]
     return np.frombuffer(joined.encode("utf-32-le", "surrogatepass"), np.uint32).astype(np.uint64)
+
+
+def _found(asked: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """Of `asked`, few, sorted and different, those that are among `known`, many in any order: these are not sorted."""
+    if not len(asked):
+        return asked
+    at = np.searchsorted(asked, known).clip(max=len(asked) - 1)
+    return asked[np.unique(at[asked[at] == known])]
 
 
 def _hashes(codes: np.ndarray, n: int) -> np.ndarray:
