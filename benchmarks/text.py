@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -116,10 +115,9 @@ def read_in_order(
 
 def of_family(data: Data, held_out: Records, n: int, **how: Any) -> Found:
     """As `sansheng train` and `sansheng sample` make them."""
-    with tempfile.TemporaryDirectory() as folder:
-        run = sansheng.train(data, out=Path(folder) / "run", previews=False, **how)
-        nats = run.log_likelihood(held_out, samples=50) if run.model.has_likelihood else None
-        return checkpoint.entries(run.path / "checkpoint")[0]["step"], run.draw(n).values, nats
+    run = sansheng.train(data, force=True, previews=False, **how)
+    nats = run.log_likelihood(held_out, samples=50) if run.model.has_likelihood else None
+    return checkpoint.entries(run.path / "checkpoint")[0]["step"], run.draw(n).values, nats
 
 
 def judged(data: Data, lines: Sequence[str], nats: np.ndarray | None, held_out: Records) -> dict[str, Any]:
@@ -149,6 +147,8 @@ def main() -> None:
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--cpu", action="store_true", help="the budget is in CPU seconds")
+    parser.add_argument("--references", action=argparse.BooleanOptionalAction, default=True, help="rows of n-grams")
+    parser.add_argument("--runs", type=Path, default=Path("runs/text"))
     parser.add_argument("--out", type=Path, default=Path("runs/text.jsonl"))
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
@@ -170,7 +170,7 @@ def main() -> None:
 
     report("held-out", data.test_records.values[:n], None)
     windows = codec.unit == "windows"
-    for order in ORDERS:
+    for order in ORDERS if args.references else ():
         model = NGramModel(order, marked=not windows).fit(data.train_records.values[:: EACH if windows else 1])
         lines = model.sample(n, rng, longest=codec.length)
         report(f"{order}-gram", lines, model.log_likelihood(held_out.values))
@@ -181,7 +181,7 @@ def main() -> None:
             row = read_in_order(data, held_out, n, batch=args.batch, **how)
         else:
             settings = {"batch": args.batch, "threads": args.threads} | dict(pair.split("=", 1) for pair in args.set)
-            row = of_family(data, held_out, n, family=family, settings=settings, **how)
+            row = of_family(data, held_out, n, family=family, settings=settings, out=args.runs / family, **how)
         steps, lines, nats = row
         report(family, lines, nats, steps=steps, cpu_seconds=round(time.process_time() - began))
 

@@ -19,7 +19,7 @@ COARSE = 16
 LOWEST = 4
 FINE = 8
 """Channels at full resolution."""
-SMALL = 32
+SMALL = 64
 """Pictures up to this side are denoised in cells twice as large: many cheap steps see more than few dear ones."""
 BLENDED = 16
 """Channels at full resolution from which noise is told, the noisy picture's among them: as many as vector units take at
