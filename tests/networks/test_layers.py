@@ -48,17 +48,20 @@ def test_time_embedding_tells_near_noise_levels_apart():
 def test_context_reads_time_and_condition():
     context = Context(16, condition=3, timed=True)
     t, c = torch.rand(5), torch.randn(5, 3)
-    both = context(t, c, 5)
+    both = context(t, c)
     assert both.shape == (5, 16)
-    assert not torch.allclose(both, context(t + 1, c, 5))
-    assert not torch.allclose(both, context(t, c + 1, 5))
-    torch.testing.assert_close(context(torch.tensor(0.3), c, 5), context(torch.full((5,), 0.3), c, 5))
+    assert not torch.allclose(both, context(t + 1, c))
+    assert not torch.allclose(both, context(t, c + 1))
+    torch.testing.assert_close(context(torch.tensor(0.3), c), context(torch.full((5,), 0.3), c))
+    alone = Context(16, condition=0, timed=True)
+    assert alone(torch.tensor(0.3), None).shape == (1, 16)
+    torch.testing.assert_close(alone(torch.tensor(0.3), None).expand(5, -1), alone(torch.full((5,), 0.3), None))
 
 
 def test_context_without_anything_to_read_is_nothing():
     context = Context(16, condition=0, timed=False)
     assert context.empty
-    assert context(None, None, 5) is None
+    assert context(None, None) is None
     assert not Context(16, condition=1, timed=False).empty
 
 

@@ -19,7 +19,7 @@ COARSE = 16
 LOWEST = 4
 FINE = 8
 """Channels at full resolution."""
-SMALL = 64
+SMALL = 32
 """Pictures up to this side are denoised in cells twice as large: many cheap steps see more than few dear ones."""
 BLENDED = 16
 """Channels at full resolution from which noise is told, the noisy picture's among them: as many as vector units take at
@@ -208,7 +208,7 @@ class ConvDenoiser(nn.Module):
         self.blend = zero(grid.conv(BLENDED, out))
 
     def forward(self, x: Tensor, t: Tensor | None = None, condition: Tensor | None = None) -> Tensor:
-        context = self.context(t, condition, len(x))
+        context = self.context(t, condition)
         padded = self.grid.pad(x)
         h = self.stem(space_to_depth(padded, self.grid.factor))
         skips = [h]
@@ -259,7 +259,7 @@ class ConvEncoder(nn.Module):
         self.head = nn.Linear(previous * math.prod(grid.lowest), out)
 
     def forward(self, x: Tensor, t: Tensor | None = None, condition: Tensor | None = None) -> Tensor:
-        context = self.context(None, condition, len(x))
+        context = self.context(None, condition)
         h = self.stem(space_to_depth(self.grid.pad(x), self.grid.factor))
         for layer in self.layers:
             h = layer(h, context) if isinstance(layer, Block) else layer(h)
@@ -303,7 +303,7 @@ class ConvDecoder(nn.Module):
         self.blend = None if grid.factor == 1 else grid.conv(fine, channels)
 
     def forward(self, z: Tensor, t: Tensor | None = None, condition: Tensor | None = None) -> Tensor:
-        context = self.context(None, condition, len(z))
+        context = self.context(None, condition)
         given = z if condition is None else torch.cat([z, condition], dim=1)
         h = self.stem(given).unflatten(1, (-1, *self.grid.lowest))
         for layer in self.layers:

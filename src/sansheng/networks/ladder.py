@@ -90,7 +90,7 @@ class LadderEncoder(nn.Module):
             previous = w
 
     def forward(self, x: Tensor, t: Tensor | None = None, condition: Tensor | None = None) -> list[Tensor]:
-        context = self.context(None, condition, len(x))
+        context = self.context(None, condition)
         h = self.stem(space_to_depth(self.grid.pad(x), self.grid.factor))
         features = []
         for level in self.levels:
@@ -161,7 +161,7 @@ class LadderDecoder(nn.Module):
 
     def forward(self, u: Tensor, t: Tensor | None = None, condition: Tensor | None = None) -> Tensor:
         parts = [part.unflatten(1, shape) for part, shape in zip(u.split(self.sizes, 1), self.shapes, strict=True)]
-        return self.walk(len(u), lambda i, h: parts[i], self.context(None, condition, len(u)))
+        return self.walk(len(u), lambda i, h: parts[i], self.context(None, condition))
 
     def infer(
         self, features: Sequence[Tensor], condition: Tensor | None, samples: int, generator: torch.Generator | None
@@ -172,7 +172,7 @@ class LadderDecoder(nn.Module):
         """
         n = samples * len(features[0])
         condition = None if condition is None else condition.repeat(samples, 1)
-        context, found = self.context(None, condition, n), []
+        context, found = self.context(None, condition), []
 
         def choose(i: int, h: Tensor) -> Tensor:
             below, group = features[self.levels[i]], self.groups[i]

@@ -50,7 +50,8 @@ class TimeEmbedding(nn.Module):
 
 
 class Context(nn.Module):
-    """Time and condition to one vector ``(B, width)`` that every block of a network reads; None if there is neither."""
+    """Time and condition to one vector that every block of a network reads: ``(B, width)``, or ``(1, width)`` where it
+    is the same for all examples, as it is when samples are drawn without a condition. None if there is neither."""
 
     def __init__(self, width: int, *, condition: int, timed: bool) -> None:
         super().__init__()
@@ -62,10 +63,11 @@ class Context(nn.Module):
     def empty(self) -> bool:
         return self.time is None and self.condition is None
 
-    def forward(self, t: Tensor | None, condition: Tensor | None, n: int) -> Tensor | None:
+    def forward(self, t: Tensor | None, condition: Tensor | None) -> Tensor | None:
+        """t: ``(B,)``, or ``()`` for all alike."""
         parts = []
         if self.time is not None and t is not None:
-            parts.append(self.time(t.expand(n)))
+            parts.append(self.time(t.view(-1)))
         if self.condition is not None and condition is not None:
             parts.append(self.condition(condition))
         return F.silu(sum(parts[1:], parts[0])) if parts else None

@@ -92,7 +92,7 @@ class LineDenoiser(nn.Module):
         self.head = zero(nn.Linear(width, channels))
 
     def forward(self, x: Tensor, t: Tensor | None = None, condition: Tensor | None = None) -> Tensor:
-        context = self.context(t, condition, len(x))
+        context = self.context(t, condition)
         h = self.stem(x.transpose(1, 2)) + self.position[: x.shape[2]]
         for block in self.blocks:
             h = block(h, context)

@@ -36,7 +36,7 @@ class Block(nn.Module):
         inner = self.first(self.norm(h))
         if self.modulation is not None and context is not None:
             scale, shift = self.modulation(context).chunk(2, dim=1)
-            inner = inner * (1 + scale) + shift
+            inner = torch.addcmul(shift, inner, 1 + scale)
         return h + self.second(self.activation(inner))
 
 
@@ -82,7 +82,7 @@ class ResidualMLP(nn.Module):
             self.out = zero(nn.Linear(size, size, bias=False))
 
     def forward(self, x: Tensor, t: Tensor | None = None, condition: Tensor | None = None) -> Tensor:
-        context = self.context(t, condition, len(x))
+        context = self.context(t, condition)
         h = self.stem(self.features(x.flatten(1)))
         for block in self.blocks:
             h = block(h, context)
