@@ -390,7 +390,7 @@ def _go_on(
         recipe = recipe.model_copy(update={"knots": state.clock.knots, "changes": changes[1:]})
         files.write_recipe(folder, recipe)
     files.write_weights(folder, state.average.state_dict())
-    symptoms = examine(state, data.test, data.train, recipe.seed) + pace.symptoms()
+    symptoms = pace.symptoms() + examine(state, data.test, data.train, recipe.seed)
     checkpoint.write_json(folder / "health.json", symptoms)
     observe(Event("health", symptoms[0] if symptoms else "ok"))
     run.path.joinpath("README.md").write_text(model_card(recipe, data.codec.describe(), state, symptoms), "utf-8")
