@@ -181,11 +181,13 @@ def test_the_newest_checkpoint_is_restored(tmp_path):
 def test_the_clock_comes_back_exactly(tmp_path):
     state = new_state()
     state.clock = Clock([(0, 0.0, 1e-6), (7, 0.1, 1 / 3), (9, 0.1 + 0.2, 0.0)], seconds=12.345678901234567)
+    state.clock.threads = [(0, 2), (7, 1)]
     state.step = 9
     checkpoint.save(tmp_path, state)
     other = new_state()
     checkpoint.restore(tmp_path, other)
     assert other.clock.knots == state.clock.knots
+    assert other.clock.threads == state.clock.threads
     assert other.clock.seconds == state.clock.seconds
     assert other.step == 9
 

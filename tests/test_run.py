@@ -125,6 +125,22 @@ def test_a_spent_run_goes_on_only_when_given_more(tmp_path: Path) -> None:
     assert read_journal(tmp_path / "run")[-1]["step"] == 10
 
 
+def test_the_number_of_threads_is_tried_by_the_clock_alone(tmp_path: Path) -> None:
+    """It is written down from the first step on; more steps are taken on the last one, with which they repeat."""
+    settings = {"batch": 16, "threads": 0}
+    run = quick("vae", tmp_path / "run", steps=None, budget="0.3s", settings=settings)
+    kept = checkpoint.entries(tmp_path / "run" / "checkpoint")[0]["threads"]
+    assert kept[0] == [0, run.recipe.threads]
+    assert [tuple(change) for change in kept[1:]] == run.recipe.changes
+    longer = resume(tmp_path / "run", steps=4, source=make("array"))  # pyright: ignore
+    assert checkpoint.entries(tmp_path / "run" / "checkpoint")[0]["threads"] == []
+    assert (longer.recipe.threads, longer.recipe.changes) == (kept[-1][1], [])
+    fixed = quick("vae", tmp_path / "fixed", steps=None, budget="0.3s")
+    assert checkpoint.entries(fixed.path / "checkpoint")[0]["threads"] == []
+    by_steps = quick("vae", tmp_path / "steps", settings=settings)
+    assert checkpoint.entries(by_steps.path / "checkpoint")[0]["threads"] == []
+
+
 def test_changed_data_are_noticed(tmp_path: Path) -> None:
     path = tmp_path / "rows.npy"
     np.save(path, make("array"))  # pyright: ignore

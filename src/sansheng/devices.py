@@ -1,6 +1,7 @@
 """Where a model runs and in what precision, and on how many threads it runs fastest.
 
-The one constraint: all of it is settled before the first step and written into the recipe.
+The one constraint: all of it is settled before the first step and written into the recipe, but for a number of threads
+that the clock changes (`pace`).
 """
 
 from __future__ import annotations
@@ -67,6 +68,7 @@ def choose_threads(model: GenerativeModel, batches: Callable[[int], Batch], devi
 
 
 def most_threads() -> int:
+    """How many threads are worth trying: as many as torch may take, and no more than there are processors."""
     return min(torch.get_num_threads(), os.cpu_count() or 1)
 
 

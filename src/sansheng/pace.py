@@ -100,6 +100,6 @@ class Pace:
         if share >= LITTLE or self.seconds < LONG:
             return []
         return [
-            f"busy machine: training had {share:.0%} of the processors it waited for, other programs the rest: "
-            "it took so many fewer steps"
+            f"busy machine: training had {share:.0%} of the processors it waited for, other programs (or a slow disk) "
+            "the rest: it took so many fewer steps"
         ]

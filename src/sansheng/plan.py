@@ -145,18 +145,25 @@ def parse_budget(budget: str | None, steps: int | None) -> Budget | None:
 
 
 def extend(recipe: Recipe, state: State, more: Budget) -> Recipe:
-    """The recipe with a longer budget, and the clock of `state` set back to the share of it that is spent."""
+    """The recipe with a longer budget, and the clock of `state` set back to the share of it that is spent.
+
+    Steps are taken on the number of threads that is there: none is tried any more.
+    """
+    threads = recipe.threads
     if more.steps is not None:
         longer = Budget(steps=state.step + more.steps)
         share = state.step / (state.step + more.steps)
         slope = (1 - share) / more.steps
+        if state.clock.threads:
+            threads, state.clock.threads = state.clock.threads[-1][1], []
     else:
         extra, spent = more.seconds or 0.0, state.clock.seconds
         longer = Budget(seconds=spent + extra)
         share = spent / (spent + extra)
         slope = (1 - share) * spent / max(1, state.step) / extra
     state.clock.knots.append((state.step, share, slope))
-    return recipe.model_copy(update={"steps": longer.steps, "seconds": longer.seconds, "knots": [], "changes": []})
+    found = {"steps": longer.steps, "seconds": longer.seconds, "knots": [], "changes": [], "threads": threads}
+    return recipe.model_copy(update=found)
 
 
 def reopen(reference: DataReference, codec: Codec, source: Source | None, changed: bool, observe: Observer) -> Data:
