@@ -216,8 +216,7 @@ class Space:
         generator: torch.Generator | None = None,
     ) -> Float[Tensor, "B C *P"]:
         """x ~ p(x | params). With ``scale = 0`` numbers are the mean; symbols are drawn all the same."""
-        noise = torch.randn(params.shape, generator=generator, device=params.device, dtype=params.dtype)
-        spread = torch.as_tensor(scale, dtype=params.dtype, device=params.device).expand_as(params) * noise
+        spread = torch.as_tensor(scale, dtype=params.dtype, device=params.device).expand_as(params)
 
         def draw_real(value: Tensor, channels: Tensor, likelihood: Likelihood) -> Tensor:
             mean = self._real_mean(value, channels, likelihood)
@@ -227,7 +226,8 @@ class Space:
                 low, high = self._bounds_of(channels, value)
                 uniform = torch.rand(value.shape, generator=generator, device=value.device, dtype=value.dtype)
                 return torch.where(uniform < value.sigmoid(), high, low)
-            return mean + _select(spread, channels)
+            noise = torch.randn(value.shape, generator=generator, device=value.device, dtype=value.dtype)
+            return mean + _select(spread, channels) * noise
 
         return self._settled(
             self._each(params, draw_real, lambda logits: _one_hot_argmax(logits + _gumbel(logits, generator)))

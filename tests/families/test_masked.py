@@ -100,6 +100,20 @@ def test_slots_are_hidden_one_by_one():
     assert model._channels(mask).tolist() == [[True, True, False, False, False], [False, False, True, True, True]]
 
 
+@pytest.mark.parametrize("steps", [1, 4])
+def test_slots_of_unlike_sizes_are_all_drawn_each_by_its_own_logits(steps):
+    space = Space((Category(2), Category(3), Category(2)), (2,))
+    p = torch.tensor([[0.1, 0.7], [0.9, 0.3], [0.2, 0.1], [0.5, 0.3], [0.3, 0.6], [1.0, 0.5], [0.0, 0.5]])
+
+    class Fixed(nn.Linear):
+        def forward(self, x, share=None, condition=None):
+            return p.log().expand(len(x), 7, 2)
+
+    drawn = MaskedDiffusion(space, Fixed(1, 1)).sample(20_000, settings=Sampling(steps=steps), generator=gen())
+    torch.testing.assert_close(space.harden(drawn), drawn)
+    torch.testing.assert_close(drawn.mean(0), p, atol=0.012, rtol=0)
+
+
 def test_numbers_are_refused():
     with pytest.raises(ValueError, match="symbols alone"):
         MaskedDiffusion(Space((Real(1), Category(2))), nn.Identity())

@@ -122,9 +122,19 @@ class MaskedDiffusion(GenerativeModel):
             if poorer is not None:
                 without = poorer._logits(x, mask, dropped)
                 logits = without + scale * (logits - without)
-            drawn = self.space.sample(logits / self.temperature, generator=generator)
-            x = torch.where(self._channels(mask & (ranks < last)), drawn, x)
+            self._reveal(x, logits / self.temperature, mask & (ranks < last), generator)
         return x
+
+    def _reveal(self, x: Tensor, logits: Tensor, due: Bool[Tensor, "B D"], generator: torch.Generator) -> None:
+        """Write symbols drawn from `logits` into the zeros of `x` where they are due, and draw no others."""
+        logits, cells, due = logits.flatten(2), x.view(*x.shape[:2], -1), due.unflatten(1, (len(self.space.slots), -1))
+        for group in self.space.category_groups:
+            channels = group.to(x.device)
+            example, slot, position = due[:, self._slot[channels[:, 0]]].nonzero(as_tuple=True)
+            if len(example):
+                asked = logits[example[:, None], channels[slot], position[:, None]].softmax(1)
+                drawn = torch.multinomial(asked, 1, generator=generator).squeeze(1)
+                cells[example, channels[slot, drawn], position] = 1.0
 
     def _tell(self, known: Known, ranks: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """What is shown at first, the order with it before all else, and where it is. Whole symbols must be known."""
