@@ -14,6 +14,7 @@ from scipy.stats import norm
 from sansheng.paths import EDM, PATHS, Rectified, sampling_times
 from sansheng.samplers import (
     SAMPLERS,
+    adams,
     ancestral,
     churned,
     dpmpp_2m,
@@ -25,7 +26,7 @@ from sansheng.samplers import (
 )
 
 ALL_PATHS = pytest.mark.parametrize("path", [kind() for kind in PATHS.values()], ids=list(PATHS))
-DETERMINISTIC = pytest.mark.parametrize("sampler", [euler, heun, dpmpp_2m])
+DETERMINISTIC = pytest.mark.parametrize("sampler", [euler, heun, adams, dpmpp_2m])
 WEIGHTS = torch.tensor([0.3, 0.7], dtype=torch.float64)
 MEANS = torch.tensor([-1.0, 0.8], dtype=torch.float64)
 WIDTHS = torch.tensor([0.6, 0.4], dtype=torch.float64)
@@ -104,6 +105,11 @@ def test_second_order_samplers_are(path, sampler):
     assert order(sampler, path, even_in_log_noise) == pytest.approx(2, abs=0.15)
 
 
+@ALL_PATHS
+def test_adams_is_of_fourth_order(path):
+    assert order(adams, path, even_in_log_noise, steps=128) == pytest.approx(4, abs=0.25)
+
+
 @pytest.mark.parametrize("name", ["rectified", "cosine", "edm"])
 def test_order_holds_all_the_way_from_noise_to_data(name):
     """Not for vp, whose σ starts as √t: even times near 0 leave a last step of order 1 to every sampler."""
@@ -113,7 +119,7 @@ def test_order_holds_all_the_way_from_noise_to_data(name):
 
 
 @ALL_PATHS
-@pytest.mark.parametrize("sampler", [heun, dpmpp_2m])
+@pytest.mark.parametrize("sampler", [heun, adams, dpmpp_2m])
 def test_higher_order_pays_all_the_way(path, sampler):
     """Less error than Euler at the same number of evaluations."""
     calls = 64
@@ -124,10 +130,10 @@ def test_higher_order_pays_all_the_way(path, sampler):
 @ALL_PATHS
 @DETERMINISTIC
 def test_point_data_is_reached_exactly(path, sampler):
-    point = torch.tensor([[0.3, -0.7]])
-    x = path.sigma(torch.ones(())) * torch.randn(5, 2, generator=gen())
-    end = sampler(lambda x_t, t: point.expand_as(x_t), path, x, path.times(4), gen())
-    torch.testing.assert_close(end, point.expand(5, 2), atol=1e-5, rtol=0)
+    point = torch.tensor([[0.3, -0.7]], dtype=torch.float64)
+    x = path.sigma(torch.ones(())) * torch.randn(5, 2, generator=gen(), dtype=torch.float64)
+    end = sampler(lambda x_t, t: point.expand_as(x_t), path, x, path.times(4).double(), gen())
+    torch.testing.assert_close(end, point.expand(5, 2), atol=1e-8, rtol=0)
 
 
 @ALL_PATHS

@@ -136,13 +136,13 @@ PATHS: dict[str, type[Path]] = {"rectified": Rectified, "cosine": Cosine, "vp": 
 
 
 def sampling_times(path: Path, sampler: str, steps: int) -> Tensor:
-    """``(steps + 1,)`` times from 1 to 0 for a sampler: the path's own, but for two.
+    """``(steps + 1,)`` times from 1 to 0 for a sampler: the path's own, but for some.
 
-    Those of Heun are even on the straight path, in σ/(α + σ). DPM-Solver++(2M) is a method in ln(α/σ), and even times
-    leave it few steps where that changes most. It takes times at which s^(1/ρ) is even, s = σ/α from `MOST_NOISE` to
-    `LEAST_NOISE`; those of EDM are, with its own ends and ρ.
+    Those of Heun and Adams are even on the straight path, in σ/(α + σ). DPM-Solver++(2M) is a method in ln(α/σ), and
+    even times leave it few steps where that changes most. It takes times at which s^(1/ρ) is even, s = σ/α from
+    `MOST_NOISE` to `LEAST_NOISE`; those of EDM are, with its own ends and ρ.
     """
-    if sampler == "heun":
+    if sampler in ("heun", "adams"):
         first = torch.ones((), dtype=torch.float64)
         most = path.sigma(first) / (path.alpha(first) + path.sigma(first))
         share = most * torch.linspace(1, 0, steps + 1, dtype=torch.float64)

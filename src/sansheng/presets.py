@@ -124,8 +124,8 @@ def _denoising(g: Geometry) -> dict[str, Any]:
     return {
         "drop": 0.1,
         **({"guidance": 2.0} if g == "grid" else {}),
-        "steps": {"word": 64, "line": 64, "grid": 16, "rows": 10}.get(g, 18),
-        "sampler": {"word": "ancestral", "line": "ancestral", "grid": "dpmpp_2m_sde"}.get(g, "heun"),
+        "steps": {"word": 64, "line": 64, "grid": 16, "rows": 12}.get(g, 18),
+        "sampler": {"word": "ancestral", "line": "ancestral", "grid": "dpmpp_2m_sde"}.get(g, "adams"),
         "learning_rate": {"word": 3e-3, "line": 3e-3, "grid": 2e-3}.get(g, 1e-3),
         "weight_decay": 0.1 if g in SYMBOLS else 0.01,
     }

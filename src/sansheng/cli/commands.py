@@ -132,7 +132,7 @@ def sample(
     ] = None,
     seed: Seed = 0,
     steps: Annotated[int | None, option("Steps of drawing, for diffusion and flow.")] = None,
-    sampler: Annotated[str | None, option("How to draw, for diffusion and flow: heun, euler, ...")] = None,
+    sampler: Annotated[str | None, option("How to draw, for diffusion and flow: adams, heun, euler, ...")] = None,
     where: Annotated[
         list[str] | None,
         option(

@@ -36,7 +36,7 @@ class Diffusion(GenerativeModel):
         drop: float = 0.1,
         known_share: float = 0.0,
         steps: int = 18,
-        sampler: str = "heun",
+        sampler: str = "adams",
         guidance: float = 1.0,
         learning_rate: float = 1e-3,
         weight_decay: float = 0.01,

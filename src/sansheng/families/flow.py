@@ -1,7 +1,7 @@
 """Flow matching: the straight path from noise to data and its velocity (Lipman 2022; Liu 2022; Esser 2024).
 
 With E[x | x_t] known the velocity is (x_t − E[x | x_t])/t, so a flow is taught as a denoiser on the straight path, and
-integrating dx = v dt from t = 1 to 0 is `samplers.euler` or `samplers.heun`.
+integrating dx = v dt from t = 1 to 0 is `samplers.euler`, `samplers.heun` or `samplers.adams`.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Flow(GenerativeModel):
         drop: float = 0.1,
         known_share: float = 0.0,
         steps: int = 18,
-        sampler: str = "heun",
+        sampler: str = "adams",
         guidance: float = 1.0,
         learning_rate: float = 1e-3,
         weight_decay: float = 0.01,

@@ -20,11 +20,12 @@ from sansheng.denoiser import Denoiser, stratified_normal
 from sansheng.drawing import draw
 from sansheng.logistic import LogisticMixture
 from sansheng.model import DEFAULT_SAMPLING, Batch, GenerativeModel, Sampling, Turn, given, refuse_steps, sample_codes
+from sansheng.paths import sampling_times
 from sansheng.samplers import evaluations
 from sansheng.space import Space
 from sansheng.within import Proposals
 
-PRIOR_STEPS = 10
+PRIOR_SAMPLER, PRIOR_STEPS = "adams", 10
 ACTIVE = 0.01
 """A latent whose posterior mean varies by more than this over data is in use (Burda 2015, section 5.2)."""
 COLLAPSED = 0.05
@@ -271,8 +272,9 @@ class VAE(GenerativeModel):
         """z ~ N(0, I), or from the prior."""
         z = torch.randn(n, self.latent, generator=generator, device=self.log_scale.device)
         if self.prior is not None:
-            times = self.prior.path.times(self.prior_steps)
-            top = draw(self.prior, n, condition=condition, sampler="heun", times=times, scale=1.0, generator=generator)
+            times = sampling_times(self.prior.path, PRIOR_SAMPLER, self.prior_steps)
+            how = {"sampler": PRIOR_SAMPLER, "times": times, "scale": 1.0}
+            top = draw(self.prior, n, condition=condition, **how, generator=generator)
             z = torch.cat([top, z[:, self.fitted :]], dim=1)
         return z
 
@@ -296,7 +298,7 @@ class VAE(GenerativeModel):
         return sample_codes(propose, n, conditions, settings.within, generator)
 
     def evaluations(self, settings: Sampling = DEFAULT_SAMPLING) -> int:
-        return 1 if self.prior is None else 1 + evaluations("heun", self.prior_steps)
+        return 1 if self.prior is None else 1 + evaluations(PRIOR_SAMPLER, self.prior_steps)
 
 
 @runtime_checkable
