@@ -199,6 +199,26 @@ def test_any_symbols_survive_the_round_trip(kind):
     assert torch.equal(again.encode(Records(lines)).x, codec.encode(Records(lines)).x)
 
 
+def test_how_many_pieces_there_are_is_asked_for():
+    words = ["".join(row) for row in np.random.default_rng(0).choice(list("abcdefgh"), (400, 6))]
+    lines = [f"{a} {b}" for a, b in zip(words, words[1:], strict=False)]
+    few, many = (TextCodec.fit(Records(lines, {}, {"tokens": f"bpe:{n}"})) for n in (300, 400))
+    assert (few.tokens.size, many.tokens.size) == (300, 400)
+    assert many.tokens.lengths(lines).sum() < few.tokens.lengths(lines).sum()
+    assert decoded(many, lines) == lines
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [("bpr", "bpe"), ("bytes:300", "bpe:NUMBER"), ("bpe:100", "257 to 32,000"), ("bpe:", "257"), ("bpe:many", "many")],
+)
+def test_pieces_that_cannot_be_are_refused_when_a_text_is_read(tmp_path, asked, said):
+    path = tmp_path / "a.txt"
+    path.write_text("one\ntwo\n", "utf-8")
+    with pytest.raises(ValueError, match=said):
+        text.read(path, Reading(options={"tokens": asked}))
+
+
 def test_a_script_of_many_characters_becomes_bytes():
     rng = np.random.default_rng(0)
     lines = ["".join(map(chr, rng.integers(0x4E00, 0x5E00, 12))) for _ in range(300)]

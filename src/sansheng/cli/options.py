@@ -94,9 +94,9 @@ class HowRead:
         option("Rows of a series, or characters of a long text, that are one example; 24 or 256 unless told."),
     ] = None
     unit: Annotated[str | None, option("Of text: lines, or windows of one long text; found unless told.")] = None
-    tokens: Annotated[str | None, option("Of text: characters, bytes or bpe (pieces of words); found unless told.")] = (
-        None
-    )
+    tokens: Annotated[
+        str | None, option("Of text: characters, bytes, bpe (pieces of words) or bpe:2000; found unless told.")
+    ] = None
     column: Annotated[str | None, option("Of text in a table: its column; that with most text unless told.")] = None
     entity: Annotated[
         str | None, option("Of series: the column that says whose row it is, such as patient.", metavar="COLUMN")

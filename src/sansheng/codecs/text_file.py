@@ -16,7 +16,7 @@ from sansheng.codecs import table_file
 from sansheng.codecs.base import Reading, Records, Source
 from sansheng.codecs.label_file import label_columns, to_labels
 from sansheng.codecs.table_file import series_of
-from sansheng.codecs.tokens import TOKENS
+from sansheng.codecs.tokens import parse_tokens
 from sansheng.errors import DataError, no_file, unknown
 
 OPTIONS = ("unit", "window", "tokens", "column")
@@ -39,7 +39,7 @@ def read(path: Path, reading: Reading | None = None) -> Source:
     """Read text from a UTF-8 file (with or without a byte order mark), or from a column of a table or of JSON lines.
 
     Options: ``unit``, lines or windows (of one long text; found: where 2 % of lines are empty or over 128 characters);
-    ``window``, characters, 256; ``tokens``, see `fit_tokens`; ``column``, that of the text. Repeated lines are left
+    ``window``, characters, 256; ``tokens``, see `parse_tokens`; ``column``, that of the text. Repeated lines are left
     out. Raises DataError for what is missing, empty or no text, naming the line.
     """
     options = dict((reading or Reading()).options)
@@ -124,7 +124,8 @@ def _repeated(frame: pd.DataFrame, name: str) -> pd.Series:
 
 
 def _about(unit: str, options: Mapping[str, str]) -> dict[str, str | int | None]:
-    return {"unit": unit, "tokens": _choose("tokens", options, TOKENS)}
+    parse_tokens(options.get("tokens"))
+    return {"unit": unit, "tokens": options.get("tokens")}
 
 
 def _choose(name: str, options: Mapping[str, str], valid: Sequence[str]) -> str | None:

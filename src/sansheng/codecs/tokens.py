@@ -19,7 +19,8 @@ REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 COVERED = 0.98
 """With this share of a text in the commonest characters, they are its symbols; with less, bytes are."""
 PIECES = 512
-"""Levels of a byte-pair vocabulary: more make every example dearer to learn from."""
+"""Levels of a byte-pair vocabulary unless told: more make every example dearer to learn from."""
+FEWEST_PIECES, MOST_PIECES = 257, 32_000
 TOKENS = ("characters", "bytes", "bpe")
 
 
@@ -53,11 +54,13 @@ class Tokens(Protocol):
 
 
 def fit_tokens(lines: Sequence[str], kind: str | None = None) -> Tokens:
-    """The vocabulary of training lines: of a kind, or as many of their characters as are common, else bytes."""
-    if kind not in (None, *TOKENS):
-        raise unknown("kind of tokens", str(kind), TOKENS)
+    """The vocabulary of training lines: of a kind, or as many of their characters as are common, else bytes.
+
+    kind: as in `parse_tokens`, which says what is raised.
+    """
+    kind, pieces = parse_tokens(kind)
     if kind == "bpe":
-        return Pieces.fit(lines)
+        return Pieces.fit(lines, pieces)
     if kind == "bytes":
         return Bytes()
     counts = Counter[str]()
@@ -67,6 +70,18 @@ def fit_tokens(lines: Sequence[str], kind: str | None = None) -> Tokens:
     if kind is None and common < COVERED * counts.total():
         return Bytes()
     return Characters.fit(counts)
+
+
+def parse_tokens(kind: str | None) -> tuple[str | None, int]:
+    """One of `TOKENS`, and how many pieces: ``bpe:2000`` has 2,000, ``bpe`` `PIECES`. Raises ValueError for others."""
+    if kind is None:
+        return None, PIECES
+    name, colon, number = kind.partition(":")
+    if name not in TOKENS or (colon and name != "bpe"):
+        raise unknown("kind of tokens", kind, (*TOKENS, "bpe:NUMBER"))
+    if colon and not (number.isdecimal() and FEWEST_PIECES <= int(number) <= MOST_PIECES):
+        raise ValueError(f"bpe has from {FEWEST_PIECES} to {MOST_PIECES:,} pieces, 256 of them bytes, not {number!r}")
+    return name, int(number) if colon else PIECES
 
 
 def tokens_from_json(data: dict[str, Any]) -> Tokens:
@@ -182,14 +197,14 @@ class Pieces:
         self.saved, self.size = saved, self._coder.get_vocab_size()
 
     @classmethod
-    def fit(cls, lines: Sequence[str]) -> Pieces:
-        """A vocabulary of at most `PIECES` pieces, every byte among them."""
+    def fit(cls, lines: Sequence[str], size: int = PIECES) -> Pieces:
+        """A vocabulary of at most `size` pieces, every byte among them."""
         library = _library()
         coder = library.Tokenizer(library.models.BPE())
         coder.pre_tokenizer = library.pre_tokenizers.ByteLevel(add_prefix_space=False)
         coder.decoder = library.decoders.ByteLevel()
         alphabet = library.pre_tokenizers.ByteLevel.alphabet()
-        trainer = library.trainers.BpeTrainer(vocab_size=PIECES, initial_alphabet=alphabet, show_progress=False)
+        trainer = library.trainers.BpeTrainer(vocab_size=size, initial_alphabet=alphabet, show_progress=False)
         coder.train_from_iterator(lines, trainer)
         return cls(coder.to_str())
 
