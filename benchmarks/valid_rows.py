@@ -73,6 +73,7 @@ def main() -> None:
             "shape_error": round(errors.shape, 2),
             "trend_error": round(errors.trend, 2),
             "missing_error": round(errors.missing_mean, 2),
+            "missing_worst": max((round(points, 2), column) for column, points in errors.missing.items()),
             "scores": {name: [round(v, 4) for v in (s.value, s.low, s.high)] for name, s in scores.items()},
         }
         print(json.dumps(line), flush=True)
