@@ -167,7 +167,7 @@ def redraw(args: argparse.Namespace) -> Path:
     torch.set_num_threads(args.threads)
     train, test = (pd.read_csv(args.out / f"{name}.csv") for name in ("train", "test"))
     judge, results = Judge(train, test, args.target), args.out / "results.jsonl"
-    kept = [path for name in ("flow", "diffusion") for path in sorted(args.out.glob(f"seed-*/sansheng-{name}"))]
+    kept = [path for name in ("flow", "diffusion") for path in sorted(args.out.glob(f"seed-*/sansheng-{name}*"))]
     for folder in kept:
         run, seed = load(folder / "run"), int(folder.parent.name.removeprefix("seed-"))
         for choice in args.redraw.split(","):
