@@ -159,6 +159,12 @@ def test_larger_pictures_get_more_parameters_up_to_a_point(side: int, expected: 
     assert default_parameters(Space((Real(1),), (side, side))) == expected
 
 
+@pytest.mark.parametrize("levels", [300, 2000])
+def test_symbols_of_many_levels_leave_the_rest_of_a_network_its_width(levels: int) -> None:
+    few, many = (recipe("diffusion", Space((Category(n),), (100,))).width for n in (60, levels))
+    assert few <= many < 1.6 * few
+
+
 def test_little_time_of_a_cpu_is_for_smaller_gans_of_large_pictures_alone() -> None:
     seconds = (60.0, 100.0, 400.0, 600.0, 3600.0)
     large = [default_parameters(SPACES["grid"], "gan", s) / default_parameters(SPACES["grid"]) for s in seconds]

@@ -44,6 +44,8 @@ PARAMETERS: dict[Geometry, int] = {
     "word": 150_000,
     "line": 300_000,
 }
+ALPHABET, A_LEVEL = 64, 200
+"""Levels of a long line that its parameters do for, and parameters for each beyond: what reads it and what tells it."""
 SMALL, LARGE = 256, 2048
 """Positions of a grid up to which that many parameters do, and from which more positions ask for no more."""
 SPANS = 4
@@ -198,6 +200,8 @@ def default_batch(family: str, space: Space) -> int:
 def default_parameters(space: Space, family: str = "", seconds: float | None = None) -> int:
     """Parameters unless a person says otherwise: of a grid, in proportion to its positions between two sizes.
 
+    Of a long line there are more where its symbols are of many levels, as pieces of words are.
+
     seconds: how long a CPU trains, where that is what ends training. A GAN of a large grid that has less than `PATIENT`
     is smaller, and takes more steps in them; the other families are better off large.
     """
@@ -205,6 +209,8 @@ def default_parameters(space: Space, family: str = "", seconds: float | None = N
     base = PARAMETERS[kind]
     if kind == "strip" and family in DENOISING:
         return max(base, SPANS * math.prod(space.shape) ** 2)
+    if kind == "line":
+        return base + A_LEVEL * max(0, space.channels - ALPHABET)
     if kind not in ("tile", "grid"):
         return base
     if (family, kind) == ("gan", "grid") and seconds is not None:
