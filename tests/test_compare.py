@@ -55,7 +55,7 @@ def test_models_had_the_same_conditions(table: Comparison) -> None:
     costs = {row["name"]: row["cost"] for row in json.loads(table.scores.read_text())["rows"] if row["cost"]}
     assert all(cost["steps"] == 3 for cost in costs.values())
     assert costs["gan"]["network_evaluations_per_sample"] == 1
-    assert costs["diffusion"]["network_evaluations_per_sample"] == 19
+    assert costs["diffusion"]["network_evaluations_per_sample"] == 12
 
 
 def test_reference_rows_behave_as_they_must(table: Comparison) -> None:
