@@ -173,7 +173,7 @@ def redraw(args: argparse.Namespace) -> Path:
         for choice in args.redraw.split(","):
             sampler, _, steps = choice.partition(":")
             began = time.process_time()
-            made = run.sample(len(train), seed=seed, sampler=sampler, steps=int(steps))
+            made = run.sample(len(train), seed=seed, sampler=sampler, steps=int(steps) if steps else None)
             took = (time.process_time() - began) * 100_000 / len(train)
             scores = judge.scores(made.astype(train.dtypes.to_dict()))
             line = {"row": f"{folder.name}, {choice}", "seed": seed, "per_100000": took, **scores}
@@ -197,7 +197,7 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--prepare", type=Path, metavar="DIR", help="make the environment of the peers and stop")
     parser.add_argument("--table", type=Path, metavar="FILE", help="print the table of these results and stop")
     parser.add_argument(
-        "--redraw", default="", metavar="SAMPLER:STEPS,...", help="draw from the runs in --out and stop"
+        "--redraw", default="", metavar="SAMPLER[:STEPS],...", help="draw from the runs in --out and stop"
     )
     parser.add_argument("--test", type=Path)
     parser.add_argument("--target")
