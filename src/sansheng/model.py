@@ -125,6 +125,10 @@ class GenerativeModel(nn.Module, ABC):
         """Whether it bounds the likelihood of data in its space."""
         return isinstance(self, HasLikelihood)
 
+    def logit_bias(self) -> Float[Tensor, " C"] | None:
+        """What its last layer adds to the logits of symbols at no positions (`calibration`); None where none does."""
+        return None
+
     @abstractmethod
     def turns(self) -> dict[str, Turn]:
         """Who is trained, in the order of their turns within one step."""
@@ -196,6 +200,11 @@ class HasCode(Protocol):
     def show(self, code: Float[Tensor, "B D"], condition: Tensor | None = None) -> Float[Tensor, "B C *P"]:
         """The likeliest datum of each code, hardened; `condition` has one row for each."""
         ...
+
+
+def output_bias(network: nn.Module) -> Tensor | None:
+    """What its last layer adds to every output, flattened; None for a network that does not say."""
+    return getattr(network, "output_bias", None)
 
 
 def given(condition: Tensor | None, keep: Tensor | None = None) -> Tensor | None:

@@ -19,6 +19,7 @@ from sansheng import checkpoint, devices
 from sansheng import folder as files
 from sansheng.asked import draw_asked
 from sansheng.budget import DEFAULT_SECONDS, Budget, Clock
+from sansheng.calibration import calibrate
 from sansheng.card import model_card, run_facts
 from sansheng.codecs.base import Codec, Quantised, Records
 from sansheng.codecs.labels import Labelled
@@ -389,6 +390,7 @@ def _go_on(
     if recipe.seconds is not None:
         recipe = recipe.model_copy(update={"knots": state.clock.knots, "changes": changes[1:]})
         files.write_recipe(folder, recipe)
+    calibrate(state, data.train, state.step * recipe.batch, recipe.seed, observe)
     files.write_weights(folder, state.average.state_dict())
     symptoms = pace.symptoms() + examine(state, data.test, data.train, recipe.seed)
     checkpoint.write_json(folder / "health.json", symptoms)

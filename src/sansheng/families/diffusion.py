@@ -8,7 +8,7 @@ from torch import Tensor
 from sansheng.denoiser import Denoiser, NoisePredictor, checked_share, stratified_normal
 from sansheng.drawing import Drawn, count_evaluations, sample_denoiser, sample_within
 from sansheng.likelihood import can_measure, measure_bound, measure_likelihood
-from sansheng.model import DEFAULT_SAMPLING, Batch, GenerativeModel, Sampling, Turn, given
+from sansheng.model import DEFAULT_SAMPLING, Batch, GenerativeModel, Sampling, Turn, given, output_bias
 from sansheng.space import Space
 from sansheng.told import draw_masks, noise_levels
 
@@ -52,6 +52,9 @@ class Diffusion(GenerativeModel):
 
     def measure(self, x: Tensor) -> None:
         self.denoiser.coordinates.measure(self.space, x)
+
+    def logit_bias(self) -> Tensor | None:
+        return output_bias(self.denoiser.network) if isinstance(self.denoiser, Denoiser) else None
 
     def turns(self) -> dict[str, Turn]:
         turn = Turn(

@@ -16,7 +16,17 @@ from torch import Tensor, nn
 from sansheng.augment import augment as augmented
 from sansheng.budget import geometric
 from sansheng.errors import unknown
-from sansheng.model import DEFAULT_SAMPLING, Batch, GenerativeModel, Sampling, Turn, given, refuse_steps, sample_codes
+from sansheng.model import (
+    DEFAULT_SAMPLING,
+    Batch,
+    GenerativeModel,
+    Sampling,
+    Turn,
+    given,
+    output_bias,
+    refuse_steps,
+    sample_codes,
+)
 from sansheng.space import Real, Space
 from sansheng.within import Proposals
 
@@ -130,6 +140,9 @@ class GAN(GenerativeModel):
         squared = torch.pdist(some).square()
         if len(squared) and squared.max() > 0:
             self.near.copy_(torch.maximum(squared.quantile(NEAR), 0.01 * squared.mean()))
+
+    def logit_bias(self) -> Tensor | None:
+        return output_bias(self.generator)
 
     def turns(self) -> dict[str, Turn]:
         how = {"learning_rate": self.learning_rate, "betas": self.betas, "constant": self.constant, "clip": 10.0}

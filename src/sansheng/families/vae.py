@@ -19,7 +19,17 @@ from sansheng.budget import ramp
 from sansheng.denoiser import Denoiser, stratified_normal
 from sansheng.drawing import draw
 from sansheng.logistic import LogisticMixture
-from sansheng.model import DEFAULT_SAMPLING, Batch, GenerativeModel, Sampling, Turn, given, refuse_steps, sample_codes
+from sansheng.model import (
+    DEFAULT_SAMPLING,
+    Batch,
+    GenerativeModel,
+    Sampling,
+    Turn,
+    given,
+    output_bias,
+    refuse_steps,
+    sample_codes,
+)
 from sansheng.paths import sampling_times
 from sansheng.samplers import evaluations
 from sansheng.space import Space
@@ -111,6 +121,9 @@ class VAE(GenerativeModel):
         learn_scale = learn_scale and observed is None
         self.log_scale = nn.Parameter(torch.zeros(space.channels, *[1] * len(space.positions)), learn_scale)
         self.bound.register_parameter("log_scale", self.log_scale)
+
+    def logit_bias(self) -> Tensor | None:
+        return None if self.observed is not self.space else output_bias(self.bound["decoder"])
 
     def turns(self) -> dict[str, Turn]:
         stop = 1.0 if self.prior is None else 1 - self.prior_share

@@ -81,6 +81,11 @@ class ResidualMLP(nn.Module):
             self.gain = nn.Linear(width, size)
             self.out = zero(nn.Linear(size, size, bias=False))
 
+    @property
+    def output_bias(self) -> Tensor | None:
+        """What is added to every number that comes out, flattened."""
+        return self.head.bias
+
     def forward(self, x: Tensor, t: Tensor | None = None, condition: Tensor | None = None) -> Tensor:
         context = self.context(t, condition)
         h = self.stem(self.features(x.flatten(1)))
@@ -141,6 +146,10 @@ class Bounded(nn.Module):
         self.register_buffer("low", low, persistent=False)
         self.register_buffer("high", high, persistent=False)
         self.register_buffer("is_real", is_real.bool(), persistent=False)
+
+    @property
+    def output_bias(self) -> Tensor | None:
+        return getattr(self.network, "output_bias", None)
 
     def forward(self, z: Tensor, t: Tensor | None = None, condition: Tensor | None = None) -> Tensor:
         raw = self.network(z, t, condition)

@@ -1,0 +1,132 @@
+"""Symbols as often as in training: after training the logits of each level are shifted by one number.
+
+A network that has not quite learned how often a level comes says so a little too often or too rarely, alike for most
+examples. Of all changes that make it come as often as it should, weighting what is drawn by an exponential of its
+levels is the least (the tilt of raking, Deville & Särndal 1992, section 4); here it is one number added to each logit,
+so it costs nothing when drawing. The one constraint: only the training data and what the model draws are looked at.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from sansheng.codecs.base import Encoded
+from sansheng.events import Event, Observer
+from sansheng.loop import State, derive_seed
+from sansheng.model import DEFAULT_SAMPLING, GenerativeModel
+
+SHARE = 0.1
+"""Of what training cost, at most, in evaluations of the network."""
+BACKWARD = 3
+"""Evaluations that a training example costs."""
+ROUNDS = 5
+FEWEST, MOST = 500, 8192
+"""Examples drawn in a round: with fewer the levels are left as they are, more are of no use."""
+FARTHEST = 2.0
+"""Shift of a logit [nats], at most."""
+STRIDE = 0.5
+"""How far a shift goes in a round, at most: a level that never came says little of how far it must."""
+AT_ONCE = 50_000
+GENTLEST, STEEPEST = 0.2, 3.0
+"""How much the logarithm of a frequency may seem to follow a shift."""
+
+
+def calibrate(state: State, train: Encoded, examples: int, seed: int, observe: Observer) -> None:
+    """Calibrate the averaged model after training on so many examples, where that is worth it."""
+    n = drawn_each_round(state.average, examples)
+    if n and state.average.logit_bias() is not None and not bool(state.average.space.is_real.all()):
+        observe(Event("phase", "matching how often levels come"))
+        match_levels(state.average, train, n, seed)
+
+
+def drawn_each_round(model: GenerativeModel, examples: int) -> int:
+    """How many examples to draw after training on so many; 0 if that is too few to learn from."""
+    cost = ROUNDS * model.evaluations(DEFAULT_SAMPLING)
+    n = min(MOST, int(SHARE * BACKWARD * examples / cost))
+    return n if n >= FEWEST else 0
+
+
+@torch.no_grad()
+def match_levels(model: GenerativeModel, train: Encoded, n: int, seed: int) -> Tensor | None:
+    """Shift the logits of `model` in place until levels come as often as in `train`, by `ROUNDS` draws of `n` >= 1.
+
+    Returns the shifts ``(L,)`` [nats] of its symbols' channels, or None for a model that has none to shift.
+    A shift is shrunk by what is chance in it (James & Stein 1961), so that a model that is right stays as it is.
+    """
+    bias, symbols = model.logit_bias(), torch.nonzero(model.space.is_real == 0).squeeze(1)
+    if bias is None or not len(symbols):
+        return None
+    found = Shifts(_mean(train)[symbols], n)
+    symbols = symbols.to(bias.device)
+    before = bias[symbols].clone()
+    for k in range(ROUNDS):
+        bias[symbols] = before + found.shift.to(before)
+        found.add(_frequencies(model, train.condition, n, derive_seed(seed, max(0, k - 1), "calibration"), symbols))
+    final = found.shrunk()
+    bias[symbols] = before + final.to(before)
+    return final
+
+
+def _mean(train: Encoded) -> Tensor:
+    """The mean example ``(C,)``."""
+    parts = (
+        train.rows(slice(first, first + AT_ONCE)).x.double().sum(0).cpu() for first in range(0, len(train), AT_ONCE)
+    )
+    return torch.stack(list(parts)).sum(0) / len(train)
+
+
+def _frequencies(model: GenerativeModel, conditions: Tensor | None, n: int, seed: int, symbols: Tensor) -> Tensor:
+    """How often levels are drawn, ``(L,)``, under conditions as in training."""
+    generator = torch.Generator(symbols.device).manual_seed(seed)
+    given = None
+    if conditions is not None:
+        rows = torch.randint(len(conditions), (n,), generator=torch.Generator().manual_seed(seed))
+        given = conditions[rows].to(symbols.device)
+    return model.sample(n, condition=given, generator=generator)[:, symbols].double().mean(0).cpu()
+
+
+@dataclass
+class Shifts:
+    """What the draws so far say about the shifts. The first two are to be of the same noise: their difference is what
+    a shift does, and no chance. Later draws, which are nearer, count for more."""
+
+    wanted: Tensor
+    n: int
+    shift: Tensor = field(init=False)
+    slope: float = 1.0
+    _distances: list[float] = field(default_factory=list)
+    _first: Tensor | None = None
+    _estimates: list[Tensor] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.shift = torch.zeros_like(self.wanted)
+
+    def add(self, drawn: Tensor) -> None:
+        """Learn from how often levels came, with `shift` as it is, and move it."""
+        half = 0.5 / self.n  # a level that never came is half an example
+        missing = torch.log(self.wanted.clamp_min(half)) - torch.log(drawn.clamp_min(half))
+        self._distances.append(float((self.wanted - drawn).square().sum()))
+        if self._first is None:
+            self._first, self.shift = missing, self._moved(missing)
+            return
+        if not self._estimates:
+            weight = self.wanted * (1 - self.wanted)
+            moved = (weight * self.shift * (self._first - missing)).sum() / (weight * self.shift**2).sum()
+            self.slope = float(moved.nan_to_num(1.0).clamp(GENTLEST, STEEPEST))
+        self._estimates.append(self._moved(missing / self.slope))
+        weights = torch.arange(1, len(self._estimates) + 1, dtype=missing.dtype)
+        self.shift = (weights / weights.sum()) @ torch.stack(self._estimates)
+
+    def shrunk(self) -> Tensor:
+        """The shift less what chance alone would make of it; nothing if levels came no nearer."""
+        if self._distances[-1] >= self._distances[0]:
+            return torch.zeros_like(self.shift)
+        p = self.wanted.clamp_min(0.5 / self.n)
+        chance = (1 - p) / (p * self.n * max(1, len(self._estimates))) / self.slope**2
+        return self.shift * (1 - chance / self.shift.square().clamp_min(1e-12)).clamp_min(0)
+
+    def _moved(self, by: Tensor) -> Tensor:
+        return (self.shift + by.clamp(-STRIDE, STRIDE)).clamp(-FARTHEST, FARTHEST)
