@@ -6,7 +6,8 @@
     python benchmarks/tables.py --table runs/tables/adult/results.jsonl
     python benchmarks/tables.py --redraw adams:12,heun:10 --target income --out runs/tables/adult
 
-``--redraw`` draws anew, by each sampler and its steps, from the flows and diffusions that are kept, and adds the rows.
+``--redraw`` draws anew, by each sampler and its steps, from the flows and diffusions that are kept, and adds the rows;
+with ``--calibrate`` from all families, after what training ends with now.
 Without ``--test`` a fifth of the rows is held out. A contender named ``NAME@SECONDS`` has a budget of its own, which
 may be ``inf``: ``ctgan@inf`` takes its 300 epochs. Each draws as many rows as there are to train on. Scores: shape and
 trend error against the training rows [%]; the AUC of boosted trees told 8,000 drawn from 8,000 training rows (0.5 is
@@ -159,27 +160,45 @@ def line_of(args: argparse.Namespace, name: str, seed: int, judge: Judge) -> dic
 
 
 def redraw(args: argparse.Namespace) -> Path:
-    """Scores of rows drawn anew from the flows and diffusions that are kept, each sampler and seed a row."""
+    """Scores of rows drawn anew from the models that are kept, each sampler and seed a row."""
     import torch
-
-    from sansheng.run import load
 
     torch.set_num_threads(args.threads)
     train, test = (pd.read_csv(args.out / f"{name}.csv") for name in ("train", "test"))
     judge, results = Judge(train, test, args.target), args.out / "results.jsonl"
-    kept = [path for name in ("flow", "diffusion") for path in sorted(args.out.glob(f"seed-*/sansheng-{name}*"))]
-    for folder in kept:
-        run, seed = load(folder / "run"), int(folder.parent.name.removeprefix("seed-"))
-        for choice in args.redraw.split(","):
-            sampler, _, steps = choice.partition(":")
-            began = time.process_time()
-            made = run.sample(len(train), seed=seed, sampler=sampler, steps=int(steps) if steps else None)
-            took = (time.process_time() - began) * 100_000 / len(train)
-            scores = judge.scores(made.astype(train.dtypes.to_dict()))
-            line = {"row": f"{folder.name}, {choice}", "seed": seed, "per_100000": took, **scores}
-            with results.open("a") as file:
-                file.write(json.dumps(line) + "\n")
+    for name in ("flow", "diffusion", "vae", "gan") if args.calibrate else ("flow", "diffusion"):
+        for folder in sorted(args.out.glob(f"seed-*/sansheng-{name}*")):
+            for choice in args.redraw.split(",") if name in ("flow", "diffusion") else ["calibrated"]:
+                seed = int(folder.parent.name.removeprefix("seed-"))
+                run = reopened(folder / "run", choice, train if args.calibrate else None)
+                began = time.process_time()
+                made = run.sample(len(train), seed=seed)
+                took = (time.process_time() - began) * 100_000 / len(train)
+                scores = judge.scores(made.astype(train.dtypes.to_dict()))
+                line = {"row": f"{folder.name}, {choice}", "seed": seed, "per_100000": took, **scores}
+                with results.open("a") as file:
+                    file.write(json.dumps(line) + "\n")
     return results
+
+
+def reopened(folder: Path, choice: str, train: pd.DataFrame | None) -> Any:
+    """The run, drawing by SAMPLER:STEPS if it can; calibrated as after training if `train` is given."""
+    from sansheng import calibration, checkpoint, codecs
+    from sansheng.drawing import Drawn
+    from sansheng.families.diffusion import Diffusion
+    from sansheng.families.flow import Flow
+    from sansheng.run import load
+
+    run = load(folder)
+    if isinstance(run.model, Diffusion | Flow):
+        (sampler, _, steps), default = choice.partition(":"), run.model.default
+        run.model.default = Drawn(sampler, int(steps) if steps else default.steps, default.guidance)
+    if train is not None:
+        steps = checkpoint.entries(folder / "checkpoint")[0]["step"]
+        n = calibration.drawn_each_round(run.model, steps * run.recipe.batch)
+        encoded = run.codec.encode(codecs.table.from_frame(train).records)
+        calibration.match_levels(run.model, encoded, n, run.recipe.seed)
+    return run
 
 
 def markdown(lines: Sequence[dict[str, Any]]) -> str:
@@ -199,6 +218,7 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument(
         "--redraw", default="", metavar="SAMPLER[:STEPS],...", help="draw from the runs in --out and stop"
     )
+    parser.add_argument("--calibrate", action="store_true", help="with --redraw: runs from before this was usual")
     parser.add_argument("--test", type=Path)
     parser.add_argument("--target")
     parser.add_argument("--environments", type=Path, default=Path("runs/environments"))
