@@ -135,6 +135,13 @@ def test_what_a_shift_does_is_learnt_from_two_draws_of_the_same_noise():
     assert found.shift.diff().item() == pytest.approx(2 * float(torch.log(odds[0] / odds[1])), rel=0.1)
 
 
+def test_shifts_that_make_it_worse_are_given_up():
+    found, wanted = Shifts(torch.tensor([0.5, 0.5], dtype=torch.double), 1000), [0.45, 0.44, 0.45, 0.3]
+    for share in wanted:
+        found.add(torch.tensor([share, 1 - share], dtype=torch.double))
+    assert not found.shrunk().any()
+
+
 def test_it_costs_a_tenth_of_training_at_most_and_short_runs_nothing():
     model = Drawn(wrong_logits())
     assert drawn_each_round(model, 20_000) == 0

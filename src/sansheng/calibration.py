@@ -29,6 +29,8 @@ FARTHEST = 2.0
 """Shift of a logit [nats], at most."""
 STRIDE = 0.5
 """How far a shift goes in a round, at most: a level that never came says little of how far it must."""
+WORSE = 2.0
+"""Times the squared distance of frequencies that there was before, beyond which the shifts have failed."""
 AT_ONCE = 50_000
 GENTLEST, STEEPEST = 0.2, 3.0
 """How much the logarithm of a frequency may seem to follow a shift."""
@@ -121,8 +123,8 @@ class Shifts:
         self.shift = (weights / weights.sum()) @ torch.stack(self._estimates)
 
     def shrunk(self) -> Tensor:
-        """The shift less what chance alone would make of it; nothing if levels came no nearer."""
-        if self._distances[-1] >= self._distances[0]:
+        """The shift less what chance alone would make of it; nothing if levels came farther by more than chance."""
+        if self._distances[-1] > WORSE * self._distances[0]:
             return torch.zeros_like(self.shift)
         p = self.wanted.clamp_min(0.5 / self.n)
         chance = (1 - p) / (p * self.n * max(1, len(self._estimates))) / self.slope**2
