@@ -58,7 +58,7 @@ LOWER = {
     "model": ["space", "within"],
     "samplers": ["paths"],
     "guidance": ["samplers", "paths"],
-    "told": [],
+    "told": ["space"],
     "denoiser": ["paths", "space", "told"],
     "drawing": ["denoiser", "told", "guidance", "samplers", "paths", "model", "space", "within", "errors"],
     "loop": ["model", "budget"],

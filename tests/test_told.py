@@ -11,7 +11,7 @@ from sansheng.model import Batch, Sampling, known_cells, known_means
 from sansheng.networks import denoiser as network_for
 from sansheng.paths import Rectified, sampling_times
 from sansheng.space import Category, Real, Space
-from sansheng.told import Told, draw_masks
+from sansheng.told import Told, draw_masks, drifted
 
 LINE = Space((Real(2),), (6,))
 MIXED = Space((Real(1), Category(3)), (4,))
@@ -138,3 +138,27 @@ def test_shares_that_make_no_sense_are_refused():
     for space in (Space((Category(4),), (9,)), Space((Real(4), Category(3)))):
         with pytest.raises(ValueError, match="numbers with positions"):
             network_for(space, width=8, told=True)
+
+
+def test_examples_that_are_told_move_as_a_whole_and_others_stay():
+    x = torch.randn(4000, 2, 6, generator=gen()) * 0.1 + torch.tensor([3.0, 0.5])[:, None] * torch.randn(4000, 2, 1)
+    mask = torch.zeros_like(x, dtype=torch.bool)
+    mask[:2000, 0, 0] = True
+    moved = drifted(x, mask, LINE, 0.5, gen(1)) - x
+    assert torch.equal(moved[2000:], torch.zeros(2000, 2, 6))
+    assert bool((moved[:2000] - moved[:2000, :, :1]).abs().max() < 1e-5)
+    assert (moved[:2000, :, 0].std(0) / x.mean(2).std(0)).tolist() == pytest.approx([0.5, 0.5], rel=0.06)
+    assert moved[:2000, :, 0].mean(0).abs().max() < 0.1
+
+
+def test_returns_have_no_level_to_move():
+    returns = torch.randn(256, 2, 6, generator=gen())
+    assert torch.equal(drifted(returns, torch.ones_like(returns, dtype=torch.bool), LINE, 1.0, gen(1)), returns)
+
+
+def test_symbols_and_numbers_that_may_be_missing_do_not_move():
+    space = Space((Real(1), Real(1, optional=True), Category(2)), (6,))
+    x = torch.randn(50, 4, 6, generator=gen()) + 3 * torch.randn(50, 4, 1, generator=gen(2))
+    moved = drifted(x, torch.ones_like(x, dtype=torch.bool), space, 1.0, gen(1)) - x
+    assert bool((moved[:, 0] != 0).all())
+    assert not moved[:, 1:].any()

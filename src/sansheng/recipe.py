@@ -229,7 +229,7 @@ def _diffusion(
     told_network, cells = told and path != MASKED, s.pop("cells", 0)
     network = networks.denoiser(space, width=width, condition=condition, told=told_network, cells=cells)
     if path == MASKED:
-        for gaussian in ("noise_mean", "noise_std", "sampler", "levels", "known_share"):
+        for gaussian in ("noise_mean", "noise_std", "sampler", "levels", "known_share", "drift"):
             s.pop(gaussian, None)
         return MaskedDiffusion(space, network, condition_space=condition_space, **s)
     if path not in PATHS:

@@ -132,6 +132,12 @@ class Space:
         return torch.zeros(self.channels).index_fill_(0, self.real_channels, 1.0)
 
     @cached_property
+    def lasting(self) -> Float[Tensor, " C"]:
+        """1 for a channel of numbers that always count, 0 for others."""
+        always = self._channels(lambda slot: isinstance(slot, Real) and not slot.optional)
+        return torch.zeros(self.channels).index_fill_(0, always, 1.0)
+
+    @cached_property
     def category_groups(self) -> tuple[Int[Tensor, "S L"], ...]:
         """The channels of Category slots, those of equal size together, so that a verb needs no loop over slots."""
         groups: dict[int, list[list[int]]] = {}

@@ -12,6 +12,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from sansheng.space import Space
+
 NOISIER, WIDER = 1.0, 1.5
 """How much higher, and wider apart, the logarithms of the noise are where cells are told: what follows from them is
 decided in more noise than that in which anything is to be seen without."""
@@ -59,6 +61,24 @@ def draw_masks(
     left_out = uniform(n, int(units[-1]) + 1)[:, units.to(device)] < 0.5
     partly = like(uniform(n) < 0.5) & left_out[(...,) + (None,) * len(sides)]
     return mask & ~partly & like(uniform(n) < share)
+
+
+def drifted(
+    x: Float[Tensor, "B C *P"], mask: Bool[Tensor, "B C *P"], space: Space, amount: float, generator: torch.Generator
+) -> Float[Tensor, "B C *P"]:
+    """x, moved where cells are told: each number by N(0, (amount · s)²), alike at all positions of an example.
+
+    s² is by how much the means of a batch's examples vary, less twice what they would if positions were independent,
+    as returns are: then there is no level. What a past says of its future hangs less on its level so, which will be
+    another in later times; Kim 2022 (RevIN) takes the level out of what a forecaster sees. Numbers that may be missing
+    stay.
+    """
+    across = x.flatten(2)
+    chance = across.var(2, unbiased=False).mean(0) / across.shape[2]
+    spread = (across.mean(2).var(0, unbiased=False) - 2 * chance).clamp_min(0).sqrt() * space.lasting.to(x.device)
+    told = mask.flatten(1).any(1).to(x)
+    shift = amount * torch.randn(x.shape[:2], generator=generator, device=x.device) * spread * told[:, None]
+    return x + shift[(...,) + (None,) * (x.ndim - 2)]
 
 
 def noise_levels(normal: Float[Tensor, " B"], mean: float, std: float, mask: Tensor | None) -> Float[Tensor, " B"]:

@@ -10,7 +10,7 @@ from sansheng.drawing import Drawn, count_evaluations, sample_denoiser, sample_w
 from sansheng.likelihood import can_measure, measure_bound, measure_likelihood
 from sansheng.model import DEFAULT_SAMPLING, Batch, GenerativeModel, Sampling, Turn, given, output_bias
 from sansheng.space import Space
-from sansheng.told import draw_masks, noise_levels
+from sansheng.told import draw_masks, drifted, noise_levels
 
 
 class Diffusion(GenerativeModel):
@@ -18,7 +18,8 @@ class Diffusion(GenerativeModel):
 
     levels: train on that many evenly spaced times instead (Ho 2020). `drop` is the share of examples whose condition is
     hidden in training, which makes guidance possible, and `known_share` that of those some cells of which are told
-    (`told.draw_masks`). `steps`, `sampler` and `guidance` are the defaults of `sample`.
+    (`told.draw_masks`), moved by `drift` (`told.drifted`).
+    `steps`, `sampler` and `guidance` are the defaults of `sample`.
     """
 
     quick_sampler = "dpmpp_2m"
@@ -35,6 +36,7 @@ class Diffusion(GenerativeModel):
         levels: int | None = None,
         drop: float = 0.1,
         known_share: float = 0.0,
+        drift: float = 0.0,
         steps: int = 18,
         sampler: str = "adams",
         guidance: float = 1.0,
@@ -46,7 +48,7 @@ class Diffusion(GenerativeModel):
         self.space, self.condition_space = space, condition_space
         self.denoiser = denoiser
         self.noise_mean, self.noise_std, self.levels, self.drop = noise_mean, noise_std, levels, drop
-        self.known_share = checked_share(known_share, denoiser)
+        self.known_share, self.drift = checked_share(known_share, denoiser), drift
         self.default = Drawn(sampler, steps, guidance)
         self.learning_rate, self.weight_decay, self.constant = learning_rate, weight_decay, constant
 
@@ -66,6 +68,8 @@ class Diffusion(GenerativeModel):
         """Mean over the batch of the denoising loss, in nats per dimension."""
         x = batch.x
         mask = draw_masks(x, self.space.units, self.known_share, generator) if self.known_share else None
+        if mask is not None and self.drift:
+            x = drifted(x, mask, self.space, self.drift, generator)
         t = self._times(len(x), generator, x.device, mask)
         z = torch.randn(x.shape, generator=generator, device=x.device)
         keep = torch.rand(len(x), generator=generator, device=x.device) >= self.drop

@@ -14,15 +14,15 @@ from sansheng.drawing import Drawn, count_evaluations, sample_denoiser, sample_w
 from sansheng.likelihood import can_measure, measure_bound, measure_likelihood
 from sansheng.model import DEFAULT_SAMPLING, Batch, GenerativeModel, Sampling, Turn, given, output_bias
 from sansheng.space import Space
-from sansheng.told import draw_masks, noise_levels
+from sansheng.told import draw_masks, drifted, noise_levels
 
 
 class Flow(GenerativeModel):
     """Draw t with logit(t) ~ N(time_mean, time_std²) (Esser 2024, eq. 19) and learn the way from x_t to x.
 
     denoiser: on the straight path. `drop` is the share of examples whose condition is hidden in training, and
-    `known_share` that of those some cells of which are told (`told.draw_masks`). `steps`,
-    `sampler` and `guidance` are the defaults of `sample`.
+    `known_share` that of those some cells of which are told (`told.draw_masks`), moved by `drift` (`told.drifted`).
+    `steps`, `sampler` and `guidance` are the defaults of `sample`.
     """
 
     quick_sampler = "dpmpp_2m"
@@ -38,6 +38,7 @@ class Flow(GenerativeModel):
         time_std: float = 1.0,
         drop: float = 0.1,
         known_share: float = 0.0,
+        drift: float = 0.0,
         steps: int = 18,
         sampler: str = "adams",
         guidance: float = 1.0,
@@ -48,7 +49,7 @@ class Flow(GenerativeModel):
         self.space, self.condition_space = space, condition_space
         self.denoiser = denoiser
         self.time_mean, self.time_std, self.drop = time_mean, time_std, drop
-        self.known_share = checked_share(known_share, denoiser)
+        self.known_share, self.drift = checked_share(known_share, denoiser), drift
         self.default = Drawn(sampler, steps, guidance)
         self.learning_rate, self.weight_decay = learning_rate, weight_decay
 
@@ -66,6 +67,8 @@ class Flow(GenerativeModel):
         """Mean over the batch of the matching loss, in nats per dimension."""
         x = batch.x
         mask = draw_masks(x, self.space.units, self.known_share, generator) if self.known_share else None
+        if mask is not None and self.drift:
+            x = drifted(x, mask, self.space, self.drift, generator)
         normal = stratified_normal(len(x), generator, x.device)
         t = torch.sigmoid(noise_levels(normal, self.time_mean, self.time_std, mask))
         z = torch.randn(x.shape, generator=generator, device=x.device)
