@@ -181,6 +181,18 @@ def test_the_survey_s_models_have_none(tmp_path):
         assert run.model.logit_bias() is None
 
 
+def test_symbols_at_positions_are_left_alone(monkeypatch, tmp_path):
+    """A layer that makes a whole line at once has a logit for each position, not for each level."""
+    monkeypatch.setattr("sansheng.calibration.SHARE", 1e6)
+    names = [a + b for a in ("ana", "bo", "cleo", "dan") for b in ("", "bel", "lina", "ton")] * 20
+    said = []
+    how = {"kind": "text", "family": "gan", "steps": 2, "parameters": 10_000, "previews": False}
+    run = sansheng.train(names, out=tmp_path / "run", observe=lambda event: said.append(event.text), **how)
+    assert run.model.space.positions
+    assert not any("levels" in text for text in said)
+    assert match_levels(run.model, run.open_data(names).train, 1000, 0) is None
+
+
 def test_training_ends_with_it(tmp_path, monkeypatch):
     """The sum of squared errors of all levels and of what is missing, with and without."""
     frame, errors, said = patients(), [], []

@@ -39,7 +39,7 @@ GENTLEST, STEEPEST = 0.2, 3.0
 def calibrate(state: State, train: Encoded, examples: int, seed: int, observe: Observer) -> None:
     """Calibrate the averaged model after training on so many examples, where that is worth it."""
     n = drawn_each_round(state.average, examples)
-    if n and state.average.logit_bias() is not None and not bool(state.average.space.is_real.all()):
+    if n and _can_shift(state.average):
         observe(Event("phase", "matching how often levels come"))
         match_levels(state.average, train, n, seed)
 
@@ -59,7 +59,7 @@ def match_levels(model: GenerativeModel, train: Encoded, n: int, seed: int) -> T
     A shift is shrunk by what is chance in it (James & Stein 1961), so that a model that is right stays as it is.
     """
     bias, symbols = model.logit_bias(), torch.nonzero(model.space.is_real == 0).squeeze(1)
-    if bias is None or not len(symbols):
+    if bias is None or not _can_shift(model):
         return None
     found = Shifts(_mean(train)[symbols], n)
     symbols = symbols.to(bias.device)
@@ -70,6 +70,11 @@ def match_levels(model: GenerativeModel, train: Encoded, n: int, seed: int) -> T
     final = found.shrunk()
     bias[symbols] = before + final.to(before)
     return final
+
+
+def _can_shift(model: GenerativeModel) -> bool:
+    """Whether it makes symbols at no positions, by a layer that adds one number to each logit."""
+    return not (model.space.positions or model.space.is_real.all() or model.logit_bias() is None)
 
 
 def _mean(train: Encoded) -> Tensor:
