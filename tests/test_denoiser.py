@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from sansheng.denoiser import Coordinates, Denoiser, NoisePredictor, stratified_normal
+from sansheng.denoiser import Coordinates, Denoiser, NoisePredictor, filled, stratified_normal
 from sansheng.drawing import check_sampler, draw
 from sansheng.model import Sampling, known_means
 from sansheng.paths import PATHS, Rectified, sampling_times
@@ -299,3 +299,30 @@ def test_means_that_are_known_are_kept_where_bounds_clip():
     assert x.abs().max() <= 1
     torch.testing.assert_close(F.avg_pool2d(x, 2), blocks.expand(20, 1, 3, 3), atol=2e-3, rtol=0)
     assert x[:, :, 2:, 2:].std() > 0.05
+
+
+def test_missing_numbers_are_drawn_like_others_and_inflated_ones_stay():
+    space = Space((Real(1, optional=True, unknown=True), Category(3), Real(1)), ())
+    n = 20_000
+    which = torch.arange(n) % 8
+    x = torch.zeros(n, 5)
+    x[:, 1], x[:, 2], x[:, 3] = ((which > 2).float(), (which == 0).float(), ((which == 1) | (which == 2)).float())
+    x[:, 0] = x[:, 1] * (5 + 2 * torch.randn(n, generator=gen()))
+    x[:, 4] = torch.randn(n, generator=gen(1))
+    full, gone, there = filled(x, space, gen(2)), which == 0, x[which != 0, 0]
+    assert torch.equal(full[~gone], x[~gone])
+    assert torch.equal(full[:, 1:], x[:, 1:])
+    assert float(full[gone, 0].mean()) == pytest.approx(float(there.mean()), abs=0.15)
+    assert float(full[gone, 0].std()) == pytest.approx(float(there.std()), abs=0.15)
+    only_inflated = Space((Real(1, optional=True), Category(3), Real(1)), ())
+    assert filled(x, only_inflated, gen()) is x
+
+
+def test_numbers_that_are_rarely_there_are_not_drawn():
+    space = Space((Real(1, optional=True, unknown=True), Category(2)), ())
+    x = torch.zeros(1000, 3)
+    x[:, 1] = (torch.arange(1000) < 200).float()
+    x[:, 2] = 1 - x[:, 1]
+    x[:, 0] = x[:, 1] * torch.randn(1000, generator=gen())
+    mean = float(x[:200, 0].mean())
+    assert filled(x, space, gen(2))[200:, 0].tolist() == pytest.approx([mean] * 800)

@@ -54,6 +54,25 @@ class Coordinates(nn.Module):
         return u / self.gain + self.centre
 
 
+def filled(x: Float[Tensor, "B C *P"], space: Space, generator: torch.Generator) -> Float[Tensor, "B C *P"]:
+    """x with normal draws in place of numbers that are missing, of the mean and deviation of the batch's others.
+
+    Were they all 0, a number that is decided to be there late in a path would be left near it: of what is missing in a
+    third of the rows of support2, 6 to 11 % lay there. The deviation is smaller where fewer than half are there, and 0
+    from a quarter on: a 0 then tells more than it misleads.
+    """
+    blanks = space.blanks(x)
+    if blanks is None:
+        return x
+    axes, there = (0, *range(2, x.ndim)), 1 - blanks
+    n = there.sum(axes, keepdim=True).clamp_min(1)
+    mean = (x * there).sum(axes, keepdim=True) / n
+    deviation = ((x - mean).square() * there).sum(axes, keepdim=True).div(n).sqrt()
+    share = n / (x.numel() // x.shape[1])
+    drawn = mean + (4 * share - 1).clamp(0, 1) * deviation * torch.randn(x.shape, generator=generator, device=x.device)
+    return torch.where(blanks > 0, drawn, x)
+
+
 class Denoiser(nn.Module):
     """E[u | u_t] from a network F, with the preconditioning of Karras 2022 (table 1) for any path.
 
@@ -67,7 +86,7 @@ class Denoiser(nn.Module):
 
     def __init__(self, space: Space, network: nn.Module, path: Path, *, told: bool = False) -> None:
         super().__init__()
-        self.space = space.with_likelihood("gaussian").always()  # what does not count is 0, and learnt to be
+        self.space = space.with_likelihood("gaussian").always()  # what does not count is learnt as well (`filled`)
         self.network = network
         self.path = path
         self.told = told

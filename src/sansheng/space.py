@@ -31,6 +31,7 @@ class Real:
 
     A Bernoulli likelihood (of a grey level in [low, high] as the probability of a white pixel) needs finite bounds.
     optional: the numbers count only where the next slot, a Category, is at its first level, and are 0 elsewhere.
+    unknown: its second level says of an optional number nothing but that it is missing.
     """
 
     width: int = 1
@@ -38,6 +39,7 @@ class Real:
     high: float = math.inf
     likelihood: Likelihood = "gaussian"
     optional: bool = False
+    unknown: bool = False
 
     def __post_init__(self) -> None:
         if self.width < 1:
@@ -130,12 +132,6 @@ class Space:
     def is_real(self) -> Float[Tensor, " C"]:
         """1 for a channel of numbers, 0 for a channel of a one-hot vector."""
         return torch.zeros(self.channels).index_fill_(0, self.real_channels, 1.0)
-
-    @cached_property
-    def lasting(self) -> Float[Tensor, " C"]:
-        """1 for a channel of numbers that always count, 0 for others."""
-        always = self._channels(lambda slot: isinstance(slot, Real) and not slot.optional)
-        return torch.zeros(self.channels).index_fill_(0, always, 1.0)
 
     @cached_property
     def category_groups(self) -> tuple[Int[Tensor, "S L"], ...]:
@@ -293,15 +289,26 @@ class Space:
 
     @cached_property
     def _switches(self) -> tuple[Tensor, Tensor]:
-        """Channels of optional numbers, and of each the one that says whether it counts."""
+        return self._told_by(lambda slot: slot.optional, 0)
+
+    @cached_property
+    def _blanks(self) -> tuple[Tensor, Tensor]:
+        return self._told_by(lambda slot: slot.optional and slot.unknown, 1)
+
+    def _told_by(self, wanted: Any, level: int) -> tuple[Tensor, Tensor]:
+        """Channels of such numbers, and of each that of the level of the next slot."""
         spans = zip(self.slots, self.offsets, strict=True)
-        pairs = [
-            (channel, start + slot.width)
-            for slot, start in spans if isinstance(slot, Real) and slot.optional
-            for channel in range(start, start + slot.width)
-        ]  # fmt: skip
+        reals = [(slot.width, start) for slot, start in spans if isinstance(slot, Real) and wanted(slot)]
+        pairs = [(channel, start + width + level) for width, start in reals for channel in range(start, start + width)]
         numbers, switches = torch.tensor(pairs, dtype=torch.long).view(-1, 2).unbind(1)
         return numbers, switches
+
+    def blanks(self, x: Tensor) -> Tensor | None:
+        """``(B, C, *P)``: 1 for numbers of valid x that are missing, else 0; None where none can be."""
+        numbers, switches = (channels.to(x.device) for channels in self._blanks)
+        if not len(numbers):
+            return None
+        return torch.zeros_like(x).index_copy(1, numbers, x.index_select(1, switches))
 
     def _counts(self, x: Tensor) -> Tensor | None:
         """``(B, C, *P)``: 1, or for optional numbers of valid x whether they count; None where all do."""

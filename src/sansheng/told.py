@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from sansheng.space import Space
+from sansheng.space import Real, Space
 
 NOISIER, WIDER = 1.0, 1.5
 """How much higher, and wider apart, the logarithms of the noise are where cells are told: what follows from them is
@@ -75,10 +75,15 @@ def drifted(
     """
     across = x.flatten(2)
     chance = across.var(2, unbiased=False).mean(0) / across.shape[2]
-    spread = (across.mean(2).var(0, unbiased=False) - 2 * chance).clamp_min(0).sqrt() * space.lasting.to(x.device)
+    spread = (across.mean(2).var(0, unbiased=False) - 2 * chance).clamp_min(0).sqrt() * _lasting(space).to(x)
     told = mask.flatten(1).any(1).to(x)
     shift = amount * torch.randn(x.shape[:2], generator=generator, device=x.device) * spread * told[:, None]
     return x + shift[(...,) + (None,) * (x.ndim - 2)]
+
+
+def _lasting(space: Space) -> Bool[Tensor, " C"]:
+    """Whether a channel is of numbers that always count."""
+    return torch.tensor([isinstance(s, Real) and not s.optional for s in space.slots for _ in range(s.width)])
 
 
 def noise_levels(normal: Float[Tensor, " B"], mean: float, std: float, mask: Tensor | None) -> Float[Tensor, " B"]:

@@ -36,7 +36,8 @@ class Numbers:
 
     @property
     def slots(self) -> tuple[Slot, ...]:
-        real = Real(1, -self.quantile.edge, self.quantile.edge, optional=len(self._special) > 0)
+        edge, special = self.quantile.edge, len(self._special) > 0
+        real = Real(1, -edge, edge, optional=special, unknown=self.missing)
         return (real, Category(1 + len(self._special))) if len(self._special) else (real,)
 
     @cached_property

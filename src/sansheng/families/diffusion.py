@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from sansheng.denoiser import Denoiser, NoisePredictor, checked_share, stratified_normal
+from sansheng.denoiser import Denoiser, NoisePredictor, checked_share, filled, stratified_normal
 from sansheng.drawing import Drawn, count_evaluations, sample_denoiser, sample_within
 from sansheng.likelihood import can_measure, measure_bound, measure_likelihood
 from sansheng.model import DEFAULT_SAMPLING, Batch, GenerativeModel, Sampling, Turn, given, output_bias
@@ -53,7 +53,7 @@ class Diffusion(GenerativeModel):
         self.learning_rate, self.weight_decay, self.constant = learning_rate, weight_decay, constant
 
     def measure(self, x: Tensor) -> None:
-        self.denoiser.coordinates.measure(self.space, x)
+        self.denoiser.coordinates.measure(self.space, filled(x, self.space, torch.Generator(x.device).manual_seed(0)))
 
     def logit_bias(self) -> Tensor | None:
         return output_bias(self.denoiser.network) if isinstance(self.denoiser, Denoiser) else None
@@ -70,6 +70,7 @@ class Diffusion(GenerativeModel):
         mask = draw_masks(x, self.space.units, self.known_share, generator) if self.known_share else None
         if mask is not None and self.drift:
             x = drifted(x, mask, self.space, self.drift, generator)
+        x = filled(x, self.space, generator)
         t = self._times(len(x), generator, x.device, mask)
         z = torch.randn(x.shape, generator=generator, device=x.device)
         keep = torch.rand(len(x), generator=generator, device=x.device) >= self.drop
