@@ -32,7 +32,7 @@ STRIDE = 0.5
 WORSE = 2.0
 """Times the squared distance of frequencies that there was before, beyond which the shifts have failed."""
 AT_ONCE = 50_000
-GENTLEST, STEEPEST = 0.2, 3.0
+GENTLEST, STEEPEST = 0.5, 3.0
 """How much the logarithm of a frequency may seem to follow a shift."""
 
 
@@ -103,13 +103,15 @@ class Shifts:
     wanted: Tensor
     n: int
     shift: Tensor = field(init=False)
-    slope: float = 1.0
+    slope: Tensor = field(init=False)
+    """How much the logarithm of each frequency follows its shift."""
     _distances: list[float] = field(default_factory=list)
     _first: Tensor | None = None
+    _last: Tensor = field(init=False)
     _estimates: list[Tensor] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.shift = torch.zeros_like(self.wanted)
+        self.shift, self.slope = torch.zeros_like(self.wanted), torch.ones_like(self.wanted)
 
     def add(self, drawn: Tensor) -> None:
         """Learn from how often levels came, with `shift` as it is, and move it."""
@@ -120,9 +122,12 @@ class Shifts:
             self._first, self.shift = missing, self._moved(missing)
             return
         if not self._estimates:
-            weight = self.wanted * (1 - self.wanted)
+            weight = self.wanted * (1 - self.wanted) * (self.shift.abs() < STRIDE)
             moved = (weight * self.shift * (self._first - missing)).sum() / (weight * self.shift**2).sum()
-            self.slope = float(moved.nan_to_num(1.0).clamp(GENTLEST, STEEPEST))
+            self.slope = self.slope * moved.nan_to_num(1.0).clamp(GENTLEST, STEEPEST)
+        else:  # a level that was too frequent and is too rare now was moved too far
+            self.slope = torch.where(missing * self._last < 0, 2 * self.slope, self.slope)
+        self._last = missing
         self._estimates.append(self._moved(missing / self.slope))
         weights = torch.arange(1, len(self._estimates) + 1, dtype=missing.dtype)
         self.shift = (weights / weights.sum()) @ torch.stack(self._estimates)
