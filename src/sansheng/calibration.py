@@ -29,6 +29,8 @@ FARTHEST = 2.0
 """Shift of a logit [nats], at most."""
 STRIDE = 0.5
 """How far a shift goes in a round, at most: a level that never came says little of how far it must."""
+SURE = 3.0
+"""Standard deviations."""
 WORSE = 2.0
 """Times the squared distance of frequencies that there was before, beyond which the shifts have failed."""
 AT_ONCE = 50_000
@@ -125,8 +127,9 @@ class Shifts:
             weight = self.wanted * (1 - self.wanted) * (self.shift.abs() < STRIDE)
             moved = (weight * self.shift * (self._first - missing)).sum() / (weight * self.shift**2).sum()
             self.slope = self.slope * moved.nan_to_num(1.0).clamp(GENTLEST, STEEPEST)
-        else:  # a level that was too frequent and is too rare now was moved too far
-            self.slope = torch.where(missing * self._last < 0, 2 * self.slope, self.slope)
+        else:  # a level that was too frequent and is too rare now, both by more than chance, was moved too far
+            beyond = torch.minimum(missing.abs(), self._last.abs()) > SURE * self._chance().sqrt()
+            self.slope = torch.where(beyond & (missing * self._last < 0), 2 * self.slope, self.slope)
         self._last = missing
         self._estimates.append(self._moved(missing / self.slope))
         weights = torch.arange(1, len(self._estimates) + 1, dtype=missing.dtype)
@@ -136,9 +139,13 @@ class Shifts:
         """The shift less what chance alone would make of it; nothing if levels came farther by more than chance."""
         if self._distances[-1] > WORSE * self._distances[0]:
             return torch.zeros_like(self.shift)
-        p = self.wanted.clamp_min(0.5 / self.n)
-        chance = (1 - p) / (p * self.n * max(1, len(self._estimates))) / self.slope**2
+        chance = self._chance() / max(1, len(self._estimates)) / self.slope**2
         return self.shift * (1 - chance / self.shift.square().clamp_min(1e-12)).clamp_min(0)
+
+    def _chance(self) -> Tensor:
+        """The variance of the logarithm of each frequency in one draw."""
+        p = self.wanted.clamp_min(0.5 / self.n)
+        return (1 - p) / (p * self.n)
 
     def _moved(self, by: Tensor) -> Tensor:
         return (self.shift + by.clamp(-STRIDE, STRIDE)).clamp(-FARTHEST, FARTHEST)
