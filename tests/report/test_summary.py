@@ -7,6 +7,7 @@ import math
 import pytest
 
 from sansheng.report import Page, Row, ScoreCell, ranked_table, summarise
+from sansheng.report.summary import difference
 
 
 def low(value: float, half: float = 0.1) -> ScoreCell:
@@ -180,3 +181,9 @@ def test_models_that_are_all_told_from_real_data_are_not_praised_first() -> None
     assert second.startswith("First overall: vae")
     near = [far[0], family("flow", two_sample_auc=low(0.9, 0.02))]
     assert summarise(page(near)).sentences[0].startswith("First overall: flow")
+
+
+def test_two_values_below_zero_are_compared_without_a_ratio() -> None:
+    """Distances that are estimated without bias may lie a little below 0."""
+    assert difference(low(-0.3), low(-0.006)) == "0.29 lower than"
+    assert difference(low(0.8), low(1.0)) == "20 % lower than"

@@ -164,7 +164,7 @@ def difference(best: ScoreCell, other: ScoreCell) -> str:
     gap = abs(best.value - other.value)
     if gap == 0:
         return "equal to"
-    if other.value == 0 or best.value * other.value < 0:
+    if other.value <= 0 or best.value < 0:
         return f"{plain(gap, 2)} {word} than"
     share = gap / abs(other.value)
     if word == "higher" and share > 2 and other.value > 0:
