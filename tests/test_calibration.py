@@ -204,3 +204,15 @@ def test_training_ends_with_it(tmp_path, monkeypatch):
         errors.append(float(((made - real) ** 2).sum()))
     assert errors[0] < 0.2 * errors[1]
     assert sum("levels" in text for text in said) == 1
+
+
+def test_a_run_stopped_while_levels_are_matched_can_be_drawn_from(tmp_path, monkeypatch):
+    def stopped(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("sansheng.calibration.SHARE", 10.0)
+    monkeypatch.setattr("sansheng.calibration.match_levels", stopped)
+    how = {"family": "gan", "steps": 100, "parameters": 5000, "previews": False}
+    with pytest.raises(KeyboardInterrupt):
+        sansheng.train(patients(500), out=tmp_path / "run", **how)
+    assert len(sansheng.load(tmp_path / "run").sample(5)) == 5

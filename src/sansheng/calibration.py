@@ -30,20 +30,23 @@ FARTHEST = 2.0
 STRIDE = 0.5
 """How far a shift goes in a round, at most: a level that never came says little of how far it must."""
 SURE = 3.0
-"""Standard deviations."""
+"""Standard deviations of chance by which a level must miss, on either side, to have been moved too far."""
 WORSE = 2.0
 """Times the squared distance of frequencies that there was before, beyond which the shifts have failed."""
 AT_ONCE = 50_000
+"""Training rows that are encoded at a time."""
 GENTLEST, STEEPEST = 0.5, 3.0
 """How much the logarithm of a frequency may seem to follow a shift."""
 
 
-def calibrate(state: State, train: Encoded, examples: int, seed: int, observe: Observer) -> None:
-    """Calibrate the averaged model after training on so many examples, where that is worth it."""
+def calibrate(state: State, train: Encoded, examples: int, seed: int, observe: Observer) -> bool:
+    """Calibrate the averaged model after training on so many examples, where that is worth it; whether it was."""
     n = drawn_each_round(state.average, examples)
-    if n and _can_shift(state.average):
-        observe(Event("phase", "matching how often levels come"))
-        match_levels(state.average, train, n, seed)
+    if not (n and _can_shift(state.average)):
+        return False
+    observe(Event("phase", "matching how often levels come"))
+    match_levels(state.average, train, n, seed)
+    return True
 
 
 def drawn_each_round(model: GenerativeModel, examples: int) -> int:

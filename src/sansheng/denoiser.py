@@ -36,6 +36,7 @@ class Coordinates(nn.Module):
 
     def measure(self, space: Space, x: Float[Tensor, "N C *P"]) -> None:
         """Set the coordinates from training data (any number of rows will do)."""
+        x = filled(x, space, torch.Generator(x.device).manual_seed(0))
         axes = (0, *range(2, x.ndim))
         centre, variance = x.mean(axes), x.var(axes, unbiased=False)
         for slot, start in zip(space.slots, space.offsets, strict=True):

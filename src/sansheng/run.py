@@ -390,8 +390,9 @@ def _go_on(
     if recipe.seconds is not None:
         recipe = recipe.model_copy(update={"knots": state.clock.knots, "changes": changes[1:]})
         files.write_recipe(folder, recipe)
-    calibrate(state, data.train, state.step * recipe.batch, recipe.seed, observe)
     files.write_weights(folder, state.average.state_dict())
+    if calibrate(state, data.train, state.step * recipe.batch, recipe.seed, observe):
+        files.write_weights(folder, state.average.state_dict())
     symptoms = pace.symptoms() + examine(state, data.test, data.train, recipe.seed)
     checkpoint.write_json(folder / "health.json", symptoms)
     observe(Event("health", symptoms[0] if symptoms else "ok"))

@@ -30,6 +30,16 @@ class Told:
         return torch.where(self.mask, self.u, mean)
 
 
+def tell(
+    x: Float[Tensor, "B C *P"], space: Space, share: float, drift: float, generator: torch.Generator
+) -> tuple[Float[Tensor, "B C *P"], Bool[Tensor, "B C *P"] | None]:
+    """x, of which that share of examples has cells told and is moved (`drifted`), and which; None where none has."""
+    if not share:
+        return x, None
+    mask = draw_masks(x, space.units, share, generator)
+    return (drifted(x, mask, space, drift, generator) if drift else x), mask
+
+
 def draw_masks(
     x: Float[Tensor, "B C *P"], units: Int[Tensor, " C"], share: float, generator: torch.Generator
 ) -> Bool[Tensor, "B C *P"]:

@@ -10,7 +10,7 @@ from sansheng.drawing import Drawn, count_evaluations, sample_denoiser, sample_w
 from sansheng.likelihood import can_measure, measure_bound, measure_likelihood
 from sansheng.model import DEFAULT_SAMPLING, Batch, GenerativeModel, Sampling, Turn, given, output_bias
 from sansheng.space import Space
-from sansheng.told import draw_masks, drifted, noise_levels
+from sansheng.told import noise_levels, tell
 
 
 class Diffusion(GenerativeModel):
@@ -53,7 +53,7 @@ class Diffusion(GenerativeModel):
         self.learning_rate, self.weight_decay, self.constant = learning_rate, weight_decay, constant
 
     def measure(self, x: Tensor) -> None:
-        self.denoiser.coordinates.measure(self.space, filled(x, self.space, torch.Generator(x.device).manual_seed(0)))
+        self.denoiser.coordinates.measure(self.space, x)
 
     def logit_bias(self) -> Tensor | None:
         return output_bias(self.denoiser.network) if isinstance(self.denoiser, Denoiser) else None
@@ -66,10 +66,7 @@ class Diffusion(GenerativeModel):
 
     def loss(self, batch: Batch, progress: float, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
         """Mean over the batch of the denoising loss, in nats per dimension."""
-        x = batch.x
-        mask = draw_masks(x, self.space.units, self.known_share, generator) if self.known_share else None
-        if mask is not None and self.drift:
-            x = drifted(x, mask, self.space, self.drift, generator)
+        x, mask = tell(batch.x, self.space, self.known_share, self.drift, generator)
         x = filled(x, self.space, generator)
         t = self._times(len(x), generator, x.device, mask)
         z = torch.randn(x.shape, generator=generator, device=x.device)
