@@ -170,7 +170,7 @@ def test_the_bias_of_each_family_is_that_of_its_logits(family, tmp_path):
     assert bias.shape == (run.model.space.channels,)
     with torch.no_grad():
         bias[channel] += 30
-    drawn = run.model.sample(50, generator=torch.Generator().manual_seed(0))
+    drawn = run.model.sample(50, generator=torch.Generator(run.device).manual_seed(0))
     assert bool((drawn[:, channel] == 1).all())
 
 

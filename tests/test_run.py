@@ -128,7 +128,7 @@ def test_a_spent_run_goes_on_only_when_given_more(tmp_path: Path) -> None:
 def test_the_number_of_threads_is_tried_by_the_clock_alone(tmp_path: Path) -> None:
     """It is written down from the first step on; more steps are taken on the last one, with which they repeat."""
     settings = {"batch": 16, "threads": 0}
-    run = quick("vae", tmp_path / "run", steps=None, budget="0.3s", settings=settings)
+    run = quick("vae", tmp_path / "run", steps=None, budget="0.3s", settings=settings, device="cpu")
     kept = checkpoint.entries(tmp_path / "run" / "checkpoint")[0]["threads"]
     assert kept[0] == [0, run.recipe.threads]
     assert [tuple(change) for change in kept[1:]] == run.recipe.changes

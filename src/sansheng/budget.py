@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass, field
+from typing import Any
 
 _UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 FINAL_RATE = 0.01
@@ -105,11 +106,14 @@ def learning_rate(progress: float, *, constant: bool = False) -> float:
     return FINAL_RATE + (1 - FINAL_RATE) * fall
 
 
-def ramp(progress: float, until: float) -> float:
-    """0 to 1 linearly over the first `until` of the budget (KL warm-up)."""
-    return 1.0 if until <= 0 else min(1.0, progress / until)
+def ramp(progress: Any, until: float) -> Any:
+    """0 to 1 linearly over the first `until` of the budget (KL warm-up); of a tensor, a tensor."""
+    if until <= 0:
+        return 1.0
+    share = progress / until
+    return min(1.0, share) if isinstance(share, float) else share.clamp(max=1)
 
 
-def geometric(progress: float, start: float, end: float) -> float:
-    """From `start` to `end`, evenly in the logarithm (a falling gradient penalty)."""
+def geometric(progress: Any, start: float, end: float) -> Any:
+    """From `start` to `end`, evenly in the logarithm (a falling gradient penalty); of a tensor, a tensor."""
     return start * (end / start) ** progress

@@ -220,7 +220,8 @@ class Batches:
             return torch.from_numpy(self._generator(step).integers(n, size=self.size))
         epoch, place = divmod(step, n // self.size)
         if epoch != self._epoch:
-            self._epoch, self._order = epoch, torch.from_numpy(self._generator(epoch).permutation(n))
+            order = torch.from_numpy(self._generator(epoch).permutation(n))
+            self._epoch, self._order = epoch, order.to(self.encoded.device)
         return self._order[place * self.size : (place + 1) * self.size]
 
     def _generator(self, count: int) -> np.random.Generator:

@@ -16,6 +16,7 @@ import torch
 
 from sansheng.budget import Budget, Clock
 from sansheng.errors import unknown
+from sansheng.graphs import WARM
 from sansheng.loop import State, train
 from sansheng.model import Batch, GenerativeModel
 
@@ -48,9 +49,7 @@ def choose(device: str, precision: str) -> tuple[str, str]:
         device = there[0]
     elif device.split(":")[0] not in there:
         raise unknown("device (of this machine)", device, [*there, "auto"])
-    if precision == "auto":
-        precision = "bf16" if device.startswith("cuda") and torch.cuda.is_bf16_supported() else "fp32"
-    return device, precision
+    return device, "fp32" if precision == "auto" else precision
 
 
 def available() -> list[str]:
@@ -79,12 +78,15 @@ def faster(times: Mapping[int, float]) -> int:
 
 
 def _time(model: GenerativeModel, batches: Callable[[int], Batch], n: int) -> float:
-    """Seconds of the fastest of a few steps on `n` threads, after one to warm up."""
-    budget = Budget(steps=TIMED_STEPS + 1)
+    """Seconds of the fastest of a few steps on `n` threads, after one to warm up; on a GPU, after one is recorded."""
+    recorded = next(model.parameters()).device.type == "cuda"
+    budget = Budget(steps=TIMED_STEPS + 1 + (WARM + 1) * recorded)
     with threads(n):
         state = State(copy.deepcopy(model), Clock.start(budget))
         marks = [time.perf_counter()]
         for _ in train(state, batches, seed=0, budget=budget):
+            if recorded:
+                torch.cuda.synchronize()
             marks.append(time.perf_counter())
             if len(marks) > 2 and marks[-1] - marks[0] > LONGEST:
                 break

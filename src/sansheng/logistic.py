@@ -9,6 +9,8 @@ The one constraint: one slot of numbers between finite bounds, on `levels` evenl
 
 from __future__ import annotations
 
+import math
+
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
@@ -53,7 +55,7 @@ class LogisticMixture:
         above, below = inverse * (centred + self.bin / 2), inverse * (centred - self.bin / 2)
         inside = above.sigmoid() - below.sigmoid()
         middle = inverse * centred
-        density = middle - log_scales - 2 * F.softplus(middle) + torch.log(torch.tensor(self.bin))
+        density = middle - log_scales - 2 * F.softplus(middle) + math.log(self.bin)
         log_p = torch.where(inside > TINY, inside.clamp_min(1e-12).log(), density)
         log_p = torch.where(value < -1 + self.bin / 2, F.logsigmoid(above), log_p)
         log_p = torch.where(value > 1 - self.bin / 2, F.logsigmoid(-below), log_p)

@@ -10,16 +10,18 @@ from __future__ import annotations
 import copy
 import hashlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from sansheng.budget import Budget, Clock, learning_rate
-from sansheng.model import Batch, GenerativeModel, Turn
+from sansheng.graphs import Recorded, Take
+from sansheng.model import Batch, GenerativeModel, Progress, Turn
 
 Batches = Callable[[int], Batch]
 """step -> batch, a pure function."""
@@ -60,6 +62,13 @@ class State:
     def progress(self) -> float:
         return self.clock.progress(self.step)
 
+    @property
+    def going(self) -> dict[str, float]:
+        """The turns that are taken now, and how far each has come in its own share of the budget, in [0, 1)."""
+        now = self.progress
+        taken = {name: turn for name, turn in self.turns.items() if turn.start <= now < turn.stop}
+        return {name: (now - turn.start) / (turn.stop - turn.start) for name, turn in taken.items()}
+
     def update_average(self) -> None:
         """θ̄ ← θ̄ + (θ − θ̄) w with w = (γ + 1)/(n + γ + 1): an average over the last `ema_length` of the steps so far.
 
@@ -78,7 +87,11 @@ def _optimizer(turn: Turn) -> torch.optim.Optimizer:
     rest = [p for p in turn.module.parameters() if p.requires_grad and p.ndim < 2]
     groups = [{"params": decayed, "weight_decay": turn.weight_decay}, {"params": rest, "weight_decay": 0.0}]
     groups = [group for group in groups if group["params"]]
-    return torch.optim.AdamW(groups, lr=turn.learning_rate, betas=turn.betas, fused=True)
+    device = next(turn.module.parameters()).device
+    if device.type != "cuda":
+        return torch.optim.AdamW(groups, lr=turn.learning_rate, betas=turn.betas, fused=True)
+    rate = torch.tensor(turn.learning_rate, device=device)  # a recorded step reads it anew
+    return torch.optim.AdamW(groups, lr=rate, betas=turn.betas, fused=True, capturable=True)
 
 
 def train(state: State, batches: Batches, *, seed: int, budget: Budget, precision: str = "fp32") -> Iterator[Step]:
@@ -88,23 +101,17 @@ def train(state: State, batches: Batches, *, seed: int, budget: Budget, precisio
     """
     device = next(state.model.parameters()).device
     generator = torch.Generator(device)
-    cast = torch.autocast(device.type, torch.bfloat16) if precision == "bf16" else nullcontext()
+    take: Take = partial(_take_turns, state, precision)
+    if device.type == "cuda":
+        take = Recorded(take, device)
     state.model.train()
-    while (progress := state.progress) < 1:
+    while state.progress < 1:
         began = time.perf_counter()
         generator.manual_seed(derive_seed(seed, state.step, "noise"))
-        batch = batches(state.step)
-        values: dict[str, Tensor] = {}
-        for name, turn in state.turns.items():
-            if turn.start <= progress < turn.stop:
-                local = (progress - turn.start) / (turn.stop - turn.start)
-                with cast:
-                    loss, logged = turn.loss(batch, local, generator)
-                values |= {
-                    f"{name}/loss": loss.detach(),
-                    **{f"{name}/{k}": v.detach() for k, v in logged.items()},
-                }
-                values[f"{name}/gradient"] = _descend(loss, turn, state.optimizers[name], local)
+        going = state.going
+        for name, share in going.items():
+            _set_rate(state.optimizers[name], state.turns[name], share)
+        values = take(batches(state.step), going, generator)
         if device.type == "cpu" or state.step % 25 == 0:
             _require_finite(values, state.step)
         state.step += 1
@@ -114,14 +121,36 @@ def train(state: State, batches: Batches, *, seed: int, budget: Budget, precisio
         yield Step(state.step, state.clock.seconds, state.progress, values)
 
 
-def _descend(loss: Tensor, turn: Turn, optimizer: torch.optim.Optimizer, progress: float) -> Tensor:
+def _take_turns(
+    state: State, precision: str, batch: Batch, going: Mapping[str, Progress], generator: torch.Generator
+) -> dict[str, Tensor]:
+    """Every turn that is taken goes down its loss once."""
+    kind = batch.x.device.type
+    values: dict[str, Tensor] = {}
+    for name, share in going.items():
+        turn = state.turns[name]
+        with torch.autocast(kind, torch.bfloat16, cache_enabled=False) if precision == "bf16" else nullcontext():
+            loss, logged = turn.loss(batch, share, generator)
+        values |= {f"{name}/loss": loss.detach(), **{f"{name}/{k}": v.detach() for k, v in logged.items()}}
+        values[f"{name}/gradient"] = _descend(loss, turn, state.optimizers[name])
+    return values
+
+
+def _set_rate(optimizer: torch.optim.Optimizer, turn: Turn, progress: float) -> None:
+    rate = turn.learning_rate * learning_rate(progress, constant=turn.constant)
+    for group in optimizer.param_groups:
+        if isinstance(group["lr"], Tensor):
+            group["lr"].fill_(rate)
+        else:
+            group["lr"] = rate
+
+
+def _descend(loss: Tensor, turn: Turn, optimizer: torch.optim.Optimizer) -> Tensor:
     """One step of the turn's own parameters; gradients of others are never formed. Returns the gradient's norm."""
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
     optimizer.zero_grad()
     loss.backward(inputs=parameters)
     norm = nn.utils.clip_grad_norm_(parameters, turn.clip)
-    for group in optimizer.param_groups:
-        group["lr"] = turn.learning_rate * learning_rate(progress, constant=turn.constant)
     optimizer.step()
     return norm.detach()
 

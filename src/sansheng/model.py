@@ -30,7 +30,9 @@ class Batch:
         return len(self.x)
 
 
-Loss = Callable[[Batch, float, torch.Generator], tuple[Tensor, dict[str, Tensor]]]
+Progress = float | Tensor
+"""In [0, 1]; a tensor ``()`` where a step is recorded to be repeated (`graphs`): a number would stay as it is."""
+Loss = Callable[[Batch, Progress, torch.Generator], tuple[Tensor, dict[str, Tensor]]]
 """(batch, progress in [0, 1] within the turn's own share, generator) -> (scalar to descend, named values to log)."""
 
 

@@ -13,59 +13,19 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Literal, get_args
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
-Likelihood = Literal["gaussian", "bernoulli"]
-LIKELIHOODS: tuple[Likelihood, ...] = get_args(Likelihood)
+from sansheng.placed import placed
+from sansheng.slots import LIKELIHOODS, Category, Likelihood, Real, Slot
+
+__all__ = ["LIKELIHOODS", "Category", "Likelihood", "Real", "Slot", "Space"]
+
 HALF_LOG_2PI = 0.5 * math.log(2 * math.pi)
-
-
-@dataclass(frozen=True)
-class Real:
-    """A slot of `width` numbers in [`low`, `high`]; the likelihood says how `Space.nll` measures a miss.
-
-    A Bernoulli likelihood (of a grey level in [low, high] as the probability of a white pixel) needs finite bounds.
-    optional: the numbers count only where the next slot, a Category, is at its first level, and are 0 elsewhere.
-    unknown: its second level says of an optional number nothing but that it is missing.
-    """
-
-    width: int = 1
-    low: float = -math.inf
-    high: float = math.inf
-    likelihood: Likelihood = "gaussian"
-    optional: bool = False
-    unknown: bool = False
-
-    def __post_init__(self) -> None:
-        if self.width < 1:
-            raise ValueError(f"a Real slot has at least one channel, not {self.width}")
-        if not self.low < self.high:
-            raise ValueError(f"a Real slot needs low < high, not [{self.low}, {self.high}]")
-        if self.likelihood == "bernoulli" and not math.isfinite(self.high - self.low):
-            raise ValueError("a Bernoulli likelihood needs finite bounds")
-
-
-@dataclass(frozen=True)
-class Category:
-    """A slot that holds one of `levels` symbols, one-hot."""
-
-    levels: int
-
-    def __post_init__(self) -> None:
-        if self.levels < 1:
-            raise ValueError(f"a Category slot has at least one level, not {self.levels}")
-
-    @property
-    def width(self) -> int:
-        return self.levels
-
-
-Slot = Real | Category
 
 
 @dataclass(frozen=True)
@@ -192,9 +152,9 @@ class Space:
         for likelihood, channels in self._reals_by_likelihood.items():
             mu, value = _select(params, channels).float(), _select(x, channels)
             if likelihood == "bernoulli":
-                loss = F.binary_cross_entropy_with_logits(mu, self._to_unit(value, channels), reduction="none")
+                loss = F.binary_cross_entropy_with_logits(mu, self._to_unit(value, likelihood), reduction="none")
             else:
-                s = _select(torch.as_tensor(scale, dtype=x.dtype, device=x.device).expand_as(x), channels)
+                s = _select(_spread(scale, x), channels)
                 loss = 0.5 * ((value - mu) / s).square() + s.log() + HALF_LOG_2PI
             counts = self._counts(x)
             if counts is not None:
@@ -218,18 +178,18 @@ class Space:
         generator: torch.Generator | None = None,
     ) -> Float[Tensor, "B C *P"]:
         """x ~ p(x | params). With ``scale = 0`` numbers are the mean; symbols are drawn all the same."""
-        spread = torch.as_tensor(scale, dtype=params.dtype, device=params.device).expand_as(params)
+        spread = _spread(scale, params)
 
-        def draw_real(value: Tensor, channels: Tensor, likelihood: Likelihood) -> Tensor:
-            mean = self._real_mean(value, channels, likelihood)
+        def draw_real(value: Tensor, likelihood: Likelihood) -> Tensor:
+            mean = self._real_mean(value, likelihood)
             if likelihood == "bernoulli":
                 if isinstance(scale, float) and scale == 0:
                     return mean
-                low, high = self._bounds_of(channels, value)
+                low, high = self._bounds_of(likelihood, value)
                 uniform = torch.rand(value.shape, generator=generator, device=value.device, dtype=value.dtype)
                 return torch.where(uniform < value.sigmoid(), high, low)
             noise = torch.randn(value.shape, generator=generator, device=value.device, dtype=value.dtype)
-            return mean + _select(spread, channels) * noise
+            return mean + _select(spread, self._reals_by_likelihood[likelihood]) * noise
 
         return self._settled(
             self._each(params, draw_real, lambda logits: _one_hot_argmax(logits + _gumbel(logits, generator)))
@@ -247,9 +207,9 @@ class Space:
         A number out of bounds is at its bound, as data are, and feels only what would bring it back between them.
         """
 
-        def bounded(value: Tensor, channels: Tensor, likelihood: Likelihood) -> Tensor:
-            low, high = self._bounds_of(channels, value)
-            return _Bounded.apply(self._real_mean(value, channels, likelihood), low, high)
+        def bounded(value: Tensor, likelihood: Likelihood) -> Tensor:
+            low, high = self._bounds_of(likelihood, value)
+            return _Bounded.apply(self._real_mean(value, likelihood), low, high)
 
         def straight_through(logits: Tensor) -> Tensor:
             soft = ((logits + _gumbel(logits, generator)) / temperature).softmax(2)
@@ -263,8 +223,8 @@ class Space:
         Optional numbers that do not count are 0.
         """
 
-        def clip(value: Tensor, channels: Tensor, likelihood: Likelihood) -> Tensor:
-            low, high = self._bounds_of(channels, value)
+        def clip(value: Tensor, likelihood: Likelihood) -> Tensor:
+            low, high = self._bounds_of(likelihood, value)
             return torch.minimum(torch.maximum(value, low), high)
 
         return self._settled(self._each(x, clip, _one_hot_argmax))
@@ -272,12 +232,12 @@ class Space:
     def flip(self, x: Float[Tensor, "B C *P"], *, generator: torch.Generator | None = None) -> Float[Tensor, "B C *P"]:
         """Bernoulli numbers drawn at their bounds, high with probability (x − low)/(high − low); the rest as it is."""
 
-        def draw(value: Tensor, channels: Tensor, likelihood: Likelihood) -> Tensor:
+        def draw(value: Tensor, likelihood: Likelihood) -> Tensor:
             if likelihood != "bernoulli":
                 return value
-            low, high = self._bounds_of(channels, value)
+            low, high = self._bounds_of(likelihood, value)
             uniform = torch.rand(value.shape, generator=generator, device=value.device, dtype=value.dtype)
-            return torch.where(uniform < self._to_unit(value, channels), high, low)
+            return torch.where(uniform < self._to_unit(value, likelihood), high, low)
 
         return self._each(x, draw, lambda symbols: symbols)
 
@@ -305,17 +265,17 @@ class Space:
 
     def blanks(self, x: Tensor) -> Tensor | None:
         """``(B, C, *P)``: 1 for numbers of valid x that are missing, else 0; None where none can be."""
-        numbers, switches = (channels.to(x.device) for channels in self._blanks)
-        if not len(numbers):
-            return None
-        return torch.zeros_like(x).index_copy(1, numbers, x.index_select(1, switches))
+        return self._marked(torch.zeros_like(x), x, *self._blanks)
 
     def _counts(self, x: Tensor) -> Tensor | None:
         """``(B, C, *P)``: 1, or for optional numbers of valid x whether they count; None where all do."""
-        numbers, switches = (channels.to(x.device) for channels in self._switches)
+        return self._marked(torch.ones_like(x), x, *self._switches)
+
+    @staticmethod
+    def _marked(others: Tensor, x: Tensor, numbers: Tensor, switches: Tensor) -> Tensor | None:
         if not len(numbers):
             return None
-        return torch.ones_like(x).index_copy(1, numbers, x.index_select(1, switches))
+        return others.index_copy(1, placed(numbers, x.device), x.index_select(1, placed(switches, x.device)))
 
     def _settled(self, x: Tensor) -> Tensor:
         """x with 0 in place of optional numbers that do not count."""
@@ -331,47 +291,58 @@ class Space:
                 kinds[likelihood] = channels
         return kinds
 
-    def _bounds_of(self, channels: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
-        """(low, high) of the given channels, to be compared with a `value` ``(B, R, *P)`` of them."""
-        where = torch.searchsorted(self.real_channels, channels)
-        low, high = (b[where].to(value)[:, *[None] * (value.ndim - 2)] for b in self.bounds)
-        return low, high
+    @cached_property
+    def _bounds(self) -> dict[Likelihood, tuple[Tensor, Tensor]]:
+        """(low, high) of the channels of each likelihood."""
+        (low, high), found = self.bounds, {}
+        for likelihood, channels in self._reals_by_likelihood.items():
+            places = torch.searchsorted(self.real_channels, channels)
+            found[likelihood] = low[places], high[places]
+        return found
 
-    def _to_unit(self, value: Tensor, channels: Tensor) -> Tensor:
-        low, high = self._bounds_of(channels, value)
+    def _bounds_of(self, likelihood: Likelihood, value: Tensor) -> tuple[Tensor, Tensor]:
+        """(low, high) of channels of that likelihood, to be compared with a `value` ``(B, R, *P)`` of them."""
+        low, high = (placed(b, value.device).to(value.dtype) for b in self._bounds[likelihood])
+        return low.view(-1, *[1] * (value.ndim - 2)), high.view(-1, *[1] * (value.ndim - 2))
+
+    def _to_unit(self, value: Tensor, likelihood: Likelihood) -> Tensor:
+        low, high = self._bounds_of(likelihood, value)
         return ((value - low) / (high - low)).clamp(0, 1)
 
-    def _real_mean(self, value: Tensor, channels: Tensor, likelihood: Likelihood) -> Tensor:
+    def _real_mean(self, value: Tensor, likelihood: Likelihood) -> Tensor:
         if likelihood == "gaussian":
             return value
-        low, high = self._bounds_of(channels, value)
+        low, high = self._bounds_of(likelihood, value)
         return low + (high - low) * value.sigmoid()
+
+    @cached_property
+    def _inverse(self) -> Tensor:
+        """Where each channel is among those of all likelihoods and then of all groups of symbols."""
+        return torch.argsort(torch.cat([*self._reals_by_likelihood.values(), *map(torch.ravel, self.category_groups)]))
 
     def _each(self, x: Tensor, on_real: Any, on_category: Any) -> Tensor:
         """Apply one function to the numbers and another to the symbols; both keep the shape they are given."""
         if len(self.slots) == 1 and isinstance(self.slots[0], Category):
             return on_category(x.unsqueeze(1)).squeeze(1)
-        parts, order = [], []
-        for likelihood, channels in self._reals_by_likelihood.items():
-            parts.append(on_real(_select(x, channels), channels, likelihood))
-            order.append(channels)
-        for channels in self.category_groups:
-            parts.append(on_category(_take(x, channels)).flatten(1, 2))
-            order.append(channels.flatten())
+        parts = [on_real(_select(x, channels), kind) for kind, channels in self._reals_by_likelihood.items()]
+        parts += [on_category(_take(x, channels)).flatten(1, 2) for channels in self.category_groups]
         if len(parts) == 1:
             return parts[0]
-        inverse = torch.argsort(torch.cat(order)).to(x.device)
-        return torch.cat(parts, dim=1).index_select(1, inverse)
+        return torch.cat(parts, dim=1).index_select(1, placed(self._inverse, x.device))
 
 
 def _select(x: Tensor, channels: Tensor) -> Tensor:
     """The given channels, without a copy where they are all of them."""
-    return x if len(channels) == x.shape[1] else x.index_select(1, channels.to(x.device))
+    return x if channels.numel() == x.shape[1] else x.index_select(1, placed(channels, x.device).flatten())
 
 
 def _take(x: Tensor, channels: Int[Tensor, "S L"]) -> Tensor:
     """(B, C, *P) -> (B, S, L, *P)."""
-    return _select(x, channels.flatten()).unflatten(1, tuple(channels.shape))
+    return _select(x, channels).unflatten(1, tuple(channels.shape))
+
+
+def _spread(scale: Tensor | float, like: Tensor) -> Tensor:
+    return (scale.to(like) if isinstance(scale, Tensor) else like.new_full((), scale)).expand_as(like)
 
 
 def _one_hot_argmax(x: Tensor) -> Tensor:

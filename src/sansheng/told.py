@@ -7,11 +7,13 @@ the network's input twice, as clean values among the noisy ones and as a mask of
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from sansheng.placed import placed
 from sansheng.space import Real, Space
 
 NOISIER, WIDER = 1.0, 1.5
@@ -68,7 +70,7 @@ def draw_masks(
     single = uniform(n, 1, *sides) < like(uniform(n))
     kind = like((4 * uniform(n)).floor())
     mask = torch.where(kind < 2, torch.where(kind == 0, before, ~inside), torch.where(kind == 2, inside, single))
-    left_out = uniform(n, int(units[-1]) + 1)[:, units.to(device)] < 0.5
+    left_out = uniform(n, int(units[-1]) + 1).index_select(1, placed(units, device)) < 0.5
     partly = like(uniform(n) < 0.5) & left_out[(...,) + (None,) * len(sides)]
     return mask & ~partly & like(uniform(n) < share)
 
@@ -85,15 +87,18 @@ def drifted(
     """
     across = x.flatten(2)
     chance = across.var(2, unbiased=False).mean(0) / across.shape[2]
-    spread = (across.mean(2).var(0, unbiased=False) - 2 * chance).clamp_min(0).sqrt() * _lasting(space).to(x)
+    spread = (across.mean(2).var(0, unbiased=False) - 2 * chance).clamp_min(0).sqrt() * placed(
+        _lasting(space), x.device
+    )
     told = mask.flatten(1).any(1).to(x)
     shift = amount * torch.randn(x.shape[:2], generator=generator, device=x.device) * spread * told[:, None]
     return x + shift[(...,) + (None,) * (x.ndim - 2)]
 
 
-def _lasting(space: Space) -> Bool[Tensor, " C"]:
-    """Whether a channel is of numbers that always count."""
-    return torch.tensor([isinstance(s, Real) and not s.optional for s in space.slots for _ in range(s.width)])
+@cache
+def _lasting(space: Space) -> Float[Tensor, " C"]:
+    """1 for a channel of numbers that always count, else 0."""
+    return torch.tensor([float(isinstance(s, Real) and not s.optional) for s in space.slots for _ in range(s.width)])
 
 
 def noise_levels(normal: Float[Tensor, " B"], mean: float, std: float, mask: Tensor | None) -> Float[Tensor, " B"]:

@@ -119,6 +119,11 @@ class Encoded:
         """All of them; of a large set better ask for some `rows`."""
         return self._x.encode(np.arange(self._x.n)) if isinstance(self._x, Deferred) else self._x
 
+    @property
+    def device(self) -> torch.device:
+        """Where the examples are, or are encoded."""
+        return torch.device("cpu") if isinstance(self._x, Deferred) else self._x.device
+
     def rows(self, index: slice | Tensor) -> Encoded:
         """The examples at `index`, encoded."""
         condition = self.condition

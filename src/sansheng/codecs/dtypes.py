@@ -300,7 +300,7 @@ def _numeric(dtype: DType) -> bool:
 def _restore_dates(values: np.ndarray, dtype: DType) -> pd.Series:
     seconds, inverse = np.unique(values * dtype.unit, return_inverse=True)
     micros = np.where(np.isnan(seconds), 0, np.rint(seconds * 1e6)).astype(np.int64).astype("datetime64[us]")
-    found = pd.Series(np.where(np.isnan(seconds), np.datetime64("NaT"), micros))
+    found = pd.Series(np.where(np.isnan(seconds), np.datetime64("NaT", "us"), micros))
     if dtype.date_format == DATE_OBJECTS:
         found = found.dt.date.astype(object)
     elif dtype.date_format is not None:

@@ -8,7 +8,7 @@ from torch import Tensor
 from sansheng.denoiser import Denoiser, NoisePredictor, checked_share, filled, stratified_normal
 from sansheng.drawing import Drawn, count_evaluations, sample_denoiser, sample_within
 from sansheng.likelihood import can_measure, measure_bound, measure_likelihood
-from sansheng.model import DEFAULT_SAMPLING, Batch, GenerativeModel, Sampling, Turn, given, output_bias
+from sansheng.model import DEFAULT_SAMPLING, Batch, GenerativeModel, Progress, Sampling, Turn, given, output_bias
 from sansheng.space import Space
 from sansheng.told import noise_levels, tell
 
@@ -64,7 +64,7 @@ class Diffusion(GenerativeModel):
         )
         return {"denoiser": turn}
 
-    def loss(self, batch: Batch, progress: float, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
+    def loss(self, batch: Batch, progress: Progress, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
         """Mean over the batch of the denoising loss, in nats per dimension."""
         x, mask = tell(batch.x, self.space, self.known_share, self.drift, generator)
         x = filled(x, self.space, generator)

@@ -12,7 +12,7 @@ from torch import Tensor
 from sansheng.denoiser import Denoiser, checked_share, filled, stratified_normal
 from sansheng.drawing import Drawn, count_evaluations, sample_denoiser, sample_within
 from sansheng.likelihood import can_measure, measure_bound, measure_likelihood
-from sansheng.model import DEFAULT_SAMPLING, Batch, GenerativeModel, Sampling, Turn, given, output_bias
+from sansheng.model import DEFAULT_SAMPLING, Batch, GenerativeModel, Progress, Sampling, Turn, given, output_bias
 from sansheng.space import Space
 from sansheng.told import noise_levels, tell
 
@@ -63,7 +63,7 @@ class Flow(GenerativeModel):
         turn = Turn(self.denoiser, self.loss, self.learning_rate, weight_decay=self.weight_decay)
         return {"velocity": turn}
 
-    def loss(self, batch: Batch, progress: float, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
+    def loss(self, batch: Batch, progress: Progress, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
         """Mean over the batch of the matching loss, in nats per dimension."""
         x, mask = tell(batch.x, self.space, self.known_share, self.drift, generator)
         x = filled(x, self.space, generator)

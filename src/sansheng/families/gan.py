@@ -20,6 +20,7 @@ from sansheng.model import (
     DEFAULT_SAMPLING,
     Batch,
     GenerativeModel,
+    Progress,
     Sampling,
     Turn,
     given,
@@ -195,20 +196,20 @@ class GAN(GenerativeModel):
         rows = torch.arange(packs * self.pack, device=x.device) % len(x)
         return x[rows].unflatten(0, (packs, self.pack)).flatten(1, 2)
 
-    def disturb(self, x: Tensor, progress: float, generator: torch.Generator) -> Tensor:
+    def disturb(self, x: Tensor, progress: Progress, generator: torch.Generator) -> Tensor:
         """What the critic sees of x: augmented, with instance noise, and put together.
 
         The noise's standard deviation falls from `noise` to a fiftieth of it, and then there is none.
         """
         if self.augment:
             x = augmented(x, self.chance, generator)
-        if self.noise and progress < BLURRED:
-            scale = geometric(progress / BLURRED, self.noise, self.noise / 50)
+        if self.noise and (isinstance(progress, Tensor) or progress < BLURRED):
+            scale = geometric(progress / BLURRED, self.noise, self.noise / 50) * (progress < BLURRED)
             x = x + scale * torch.randn(x.shape, generator=generator, device=x.device)
         return self.together(x)
 
     def critic_loss(
-        self, batch: Batch, progress: float, generator: torch.Generator
+        self, batch: Batch, progress: Progress, generator: torch.Generator
     ) -> tuple[Tensor, dict[str, Tensor]]:
         condition = given(batch.condition)
         with torch.no_grad():
@@ -242,7 +243,7 @@ class GAN(GenerativeModel):
         self.chance.add_(ADJUSTMENT * examples * torch.sign(ahead - AHEAD)).clamp_(0, MOST)
 
     def generator_loss(
-        self, batch: Batch, progress: float, generator: torch.Generator
+        self, batch: Batch, progress: Progress, generator: torch.Generator
     ) -> tuple[Tensor, dict[str, Tensor]]:
         condition = given(batch.condition)
         with torch.no_grad():

@@ -6,14 +6,13 @@ which reads in any order (Hoogeboom 2022, eq. 5; Ou 2025), so that only how many
 
 from __future__ import annotations
 
-from functools import cached_property
-
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from sansheng.drawing import AUTOGUIDED
-from sansheng.model import DEFAULT_SAMPLING, Batch, GenerativeModel, Known, Sampling, Turn, given
+from sansheng.model import DEFAULT_SAMPLING, Batch, GenerativeModel, Known, Progress, Sampling, Turn, given
+from sansheng.placed import placed
 from sansheng.space import Space
 
 
@@ -53,7 +52,7 @@ class MaskedDiffusion(GenerativeModel):
         how = {"weight_decay": self.weight_decay, "betas": (0.9, 0.98)}
         return {"denoiser": Turn(self, self.loss, self.learning_rate, **how)}
 
-    def loss(self, batch: Batch, progress: float, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
+    def loss(self, batch: Batch, progress: Progress, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
         """The negative bound in nats per symbol, one draw of what is hidden for each example."""
         keep = torch.rand(len(batch), generator=generator, device=batch.x.device) >= self.drop
         return -self._bound(batch.x, given(batch.condition, keep), generator).mean() / self.space.size, {}
@@ -86,15 +85,10 @@ class MaskedDiffusion(GenerativeModel):
         """A value for each symbol, ``(B, D)``, as one for each channel, ``(B, C, *P)``."""
         return mask.unflatten(1, (len(self.space.slots), *self.space.positions)).index_select(1, self._slot)
 
-    @cached_property
-    def _first(self) -> Tensor:
-        """The first channel of each slot."""
-        return torch.tensor(self.space.offsets).to(next(self.parameters()).device)
-
-    @cached_property
+    @property
     def _slot(self) -> Tensor:
-        widths = torch.tensor([slot.width for slot in self.space.slots])
-        return torch.arange(len(widths)).repeat_interleave(widths).to(next(self.parameters()).device)
+        """Of every channel which slot it is of."""
+        return placed(self.space.units, next(self.parameters()).device)
 
     @torch.no_grad()
     def sample(
@@ -129,7 +123,7 @@ class MaskedDiffusion(GenerativeModel):
         """Write symbols drawn from `logits` into the zeros of `x` where they are due, and draw no others."""
         logits, cells, due = logits.flatten(2), x.view(*x.shape[:2], -1), due.unflatten(1, (len(self.space.slots), -1))
         for group in self.space.category_groups:
-            channels = group.to(x.device)
+            channels = placed(group, x.device)
             example, slot, position = due[:, self._slot[channels[:, 0]]].nonzero(as_tuple=True)
             if len(example):
                 asked = logits[example[:, None], channels[slot], position[:, None]].softmax(1)
@@ -140,7 +134,7 @@ class MaskedDiffusion(GenerativeModel):
         """What is shown at first, the order with it before all else, and where it is. Whole symbols must be known."""
         if known.mask is None:
             raise ValueError("of symbols single ones can be known, and no means")
-        shown = known.mask.flatten(2)[:, self._first].reshape(len(ranks), -1)
+        shown = known.mask.flatten(2)[:, list(self.space.offsets)].reshape(len(ranks), -1)
         return known.x * known.mask, (ranks - self.space.size * shown).argsort(1).argsort(1), shown
 
     def _poorer(self, settings: Sampling, condition: Tensor | None) -> MaskedDiffusion | None:

@@ -23,6 +23,7 @@ from sansheng.model import (
     DEFAULT_SAMPLING,
     Batch,
     GenerativeModel,
+    Progress,
     Sampling,
     Turn,
     given,
@@ -172,7 +173,7 @@ class VAE(GenerativeModel):
         """Standard deviation of p(x | z) per channel."""
         return (self.scale_rate * self.log_scale).clamp(-6, 3).exp()
 
-    def loss(self, batch: Batch, progress: float, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
+    def loss(self, batch: Batch, progress: Progress, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
         """−bound per dimension [nats], with KL weighted by beta during and after warm-up."""
         weight = self.beta * ramp(progress, self.warm_up)
         if self.binarise:
@@ -193,7 +194,7 @@ class VAE(GenerativeModel):
         return 0.5 * (codes.log_variance.exp() + codes.mean.square() - 1 - codes.log_variance)
 
     def _log_weights(
-        self, batch: Batch, samples: int, weight: float, generator: torch.Generator, *, doubly: bool = False
+        self, batch: Batch, samples: int, weight: Progress, generator: torch.Generator, *, doubly: bool = False
     ) -> tuple[Tensor, Tensor, Tensor]:
         """(log p(x | z) − weight · log q(z | x)/p(z) for each sample and example, KL, nll of the first sample)."""
         codes = self.infer(batch, samples, generator, doubly=doubly)
@@ -256,7 +257,9 @@ class VAE(GenerativeModel):
 
     # -- the prior -----------------------------------------------------------------------------------------
 
-    def prior_loss(self, batch: Batch, progress: float, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
+    def prior_loss(
+        self, batch: Batch, progress: Progress, generator: torch.Generator
+    ) -> tuple[Tensor, dict[str, Tensor]]:
         """The flow-matching loss of the prior on fresh codes z ~ q(z | x)."""
         assert self.prior is not None
         condition = given(batch.condition)
