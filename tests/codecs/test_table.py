@@ -323,6 +323,15 @@ def test_a_preview_is_drawn_of_every_kind_of_column(tmp_path, patients):
         assert len(np.unique(np.asarray(picture.convert("L")))) > 10
 
 
+def test_a_preview_has_no_identifiers_and_constants(tmp_path, patients, monkeypatch):
+    frame = patients.assign(number=[f"P{i:05d}" for i in range(len(patients))], country="here")
+    codec = TableCodec.fit(Records(frame))
+    drawn = []
+    monkeypatch.setattr("sansheng.codecs.table.draw", lambda shown, path: drawn.extend(shown) or path)
+    codec.preview(Records(frame), tmp_path / "0001")
+    assert drawn == list(patients)
+
+
 def test_thirty_thousand_rows_of_fifteen_columns_decode_in_three_seconds():
     rng = np.random.default_rng(0)
     numbers = {f"n{i}": rng.lognormal(size=32_561).round(2) for i in range(6)}

@@ -165,8 +165,9 @@ class TableCodec:
         return write(records.values, path)
 
     def preview(self, records: Records, path: Path) -> Path:
-        """Draw the distribution of up to twelve columns as a PNG."""
-        return draw(records.values, path.with_name(f"{path.name}.png"))
+        """Draw up to twelve columns as a PNG; identifiers and constants have no distribution to be seen."""
+        dull = [column.name for column in self.columns if column.kind in ("identifier", "constant")]
+        return draw(records.values.drop(columns=dull), path.with_name(f"{path.name}.png"))
 
     def describe(self) -> list[tuple[str, str]]:
         """How large the table is, then what each column was taken for, and why."""
