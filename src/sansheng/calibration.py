@@ -18,7 +18,7 @@ from sansheng.events import Event, Observer
 from sansheng.loop import State, derive_seed
 from sansheng.model import DEFAULT_SAMPLING, GenerativeModel
 
-SHARE = 0.1
+SHARE = 0.2
 """Of what training cost, at most, in evaluations of the network."""
 BACKWARD = 3
 """Evaluations that a training example costs."""

@@ -75,6 +75,9 @@ KNOWN_SHARE = 0.3
 DRIFT = 1.0
 """By how much such examples move as a whole, in standard deviations of their levels: what follows held-out pasts of
 temperatures (ETTh1, windows of 72, 2 CPU minutes) is then off by 0.065 in place of 0.068."""
+MISMATCH = 1.0
+"""Weight of telling what is given with another example. Of spoken digits asked for by digit and speaker (32 x 32, 4 CPU
+minutes) 99.8 % are named right in place of 93.5, and the Fréchet distance is 0.09 in place of 0.14."""
 COINS = 8
 """Latent numbers of a GAN on points that are coin flips; beside them it has one for each number."""
 
@@ -101,6 +104,7 @@ DEFAULTS: dict[str, Callable[[Geometry], dict[str, Any]]] = {
         "coins": COINS if g == "points" else 0,
         "noise": 1.0 if g == "points" else 0.0,
         "augment": False,
+        "mismatch": MISMATCH,
         "gamma": {"points": 1.0, "strip": 0.012, "tile": 0.012, "grid": 0.012}.get(g, 0.025),
         "gamma_left": 3e-4 if g == "points" else 0.1,
         "learning_rate": {"points": 3e-3, "grid": 2e-3, "rows": 2e-3}.get(g, 5e-4),

@@ -245,6 +245,32 @@ def test_both_read_the_condition():
 # -- learning, sampling, health ----------------------------------------------------------------------------------
 
 
+def test_the_critic_is_to_tell_what_is_given_with_another_example():
+    """By hand: what is given goes round by one, and the critic says x₀ times it."""
+
+    class Product(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.weight = nn.Parameter(torch.ones(1))
+
+        def forward(self, x, t=None, condition=None):
+            return self.weight * x[:, :1] * condition[:, :1]
+
+    class Unasked(Affine):
+        def forward(self, z, t=None, condition=None):
+            return super().forward(z)
+
+    x, y = torch.randn(6, 2, generator=gen(1)), torch.randn(6, 1, generator=gen(2))
+    losses = []
+    for weight in (0.0, 2.0):
+        model = GAN(
+            SPACE, Unasked(), Product(), latent=2, gamma=0.0, mismatch=weight, condition_space=Space((Real(1),))
+        )
+        losses.append(model.critic_loss(Batch(x, y), 0.5, gen())[0].item())
+    right, wrong = x[:, 0] * y[:, 0], x[:, 0] * y.roll(1, 0)[:, 0]
+    assert losses[1] - losses[0] == pytest.approx(2 * nn.functional.softplus(wrong - right).mean().item(), rel=1e-4)
+
+
 def test_a_gan_finds_the_mean_and_spread_of_a_gaussian():
     """From N(1, 2²) towards N(−1, ½²)."""
     generator = Affine()
@@ -275,6 +301,11 @@ def test_samples_are_valid_and_repeat():
 def test_choices_a_gan_does_not_have_are_refused(settings):
     with pytest.raises(ValueError, match="diffusion and flow"):
         small_gan("hinge").sample(2, settings=settings, generator=gen())
+
+
+def test_a_mismatch_below_zero_is_refused():
+    with pytest.raises(ValueError, match="mismatch is a weight"):
+        gan(Constant(0.0), mismatch=-1.0)
 
 
 def test_an_unknown_loss_lists_the_valid_ones():

@@ -85,6 +85,8 @@ class GAN(GenerativeModel):
     are one mode, which divides as the noise falls, so that none is forgotten.
     augment: change the pictures the critic sees (`sansheng.augment`), with a chance that grows while it tells more than
     `AHEAD` of pairs apart, as it does once it knows few data by heart (Karras 2020, section 3.2), and falls otherwise.
+    mismatch: weight of −log σ(D(x | y) − D(x | y')) with y' what is given of another example: the critic is to tell
+    what does not go with what is given, and not only what does not look real (Reed 2016, section 4.1).
     pack: how many examples the critic judges together (Lin 2018): it then sees a lack of variety. Its networks read
     ``(B / pack, pack · channels, *positions)``.
     """
@@ -107,6 +109,7 @@ class GAN(GenerativeModel):
         coins: int = 0,
         noise: float = 0.0,
         augment: bool = False,
+        mismatch: float = 0.0,
         pack: int = 1,
         temperature: float = 1.0,
         learning_rate: float = 2e-4,
@@ -124,7 +127,9 @@ class GAN(GenerativeModel):
             raise ValueError(f"gamma_left is a share above 0, not {gamma_left}")
         if pack < 1:
             raise ValueError(f"pack is how many examples are judged together, at least 1, not {pack}")
-        self.gamma_left, self.coins, self.noise, self.pack = gamma_left, coins, noise, pack
+        if mismatch < 0:
+            raise ValueError(f"mismatch is a weight of at least 0, not {mismatch}")
+        self.gamma_left, self.coins, self.noise, self.pack, self.mismatch = gamma_left, coins, noise, pack, mismatch
         if augment and (len(space.positions) != 2 or not all(isinstance(slot, Real) for slot in space.slots)):
             raise ValueError("only pictures, numbers on two axes, can be augmented")
         self.augment = augment
@@ -225,6 +230,10 @@ class GAN(GenerativeModel):
             "fake": fake_logits.mean(),
             "ahead": (real_logits > fake_logits).float().mean(),
         }
+        if self.mismatch and condition is not None:
+            wrong = self.judge(real, condition.roll(1, 0))
+            loss = loss + self.mismatch * F.softplus(wrong - real_logits).mean()
+            logged["wrong"] = wrong.mean()
         if self.augment:
             self._adjust(logged["ahead"], len(batch))
             logged["chance"] = self.chance.clone()
