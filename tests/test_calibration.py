@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import sansheng
-from sansheng.calibration import MOST, ROUNDS, Shifts, drawn_each_round, match_levels
+from sansheng.calibration import CHEAP, MOST, ROUNDS, Shifts, drawn_each_round, match_levels
 from sansheng.codecs.base import Encoded
 from sansheng.model import GenerativeModel
 from sansheng.space import Category, Real, Space
@@ -148,6 +148,12 @@ def test_it_costs_a_fifth_of_training_at_most_and_short_runs_nothing():
     n = drawn_each_round(model, 100_000)
     assert 0 < n * ROUNDS * 4 <= 0.2 * 3 * 100_000
     assert drawn_each_round(model, 10**9) == MOST
+
+
+def test_a_model_that_draws_with_one_evaluation_draws_more(monkeypatch):
+    model = Drawn(wrong_logits())
+    monkeypatch.setattr(model, "evaluations", lambda settings: 1)
+    assert drawn_each_round(model, 10**9) == CHEAP // ROUNDS > MOST
 
 
 def patients(n=3000):

@@ -23,8 +23,9 @@ SHARE = 0.2
 BACKWARD = 3
 """Evaluations that a training example costs."""
 ROUNDS = 5
-FEWEST, MOST = 500, 8192
-"""Examples drawn in a round: with fewer the levels are left as they are, more are of no use."""
+FEWEST, MOST, CHEAP = 500, 8192, 160_000
+"""Examples drawn in a round: with fewer the levels are left as they are, more are of little use; of a model that draws
+with one evaluation, as a GAN does, as many as those evaluations make in all rounds."""
 FARTHEST = 2.0
 """Shift of a logit [nats], at most."""
 STRIDE = 0.5
@@ -52,7 +53,7 @@ def calibrate(state: State, train: Encoded, examples: int, seed: int, observe: O
 def drawn_each_round(model: GenerativeModel, examples: int) -> int:
     """How many examples to draw after training on so many; 0 if that is too few to learn from."""
     cost = ROUNDS * model.evaluations(DEFAULT_SAMPLING)
-    n = min(MOST, int(SHARE * BACKWARD * examples / cost))
+    n = min(max(MOST, CHEAP // cost), int(SHARE * BACKWARD * examples / cost))
     return n if n >= FEWEST else 0
 
 
