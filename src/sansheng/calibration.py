@@ -24,8 +24,8 @@ BACKWARD = 3
 """Evaluations that a training example costs."""
 ROUNDS = 5
 FEWEST, MOST, CHEAP = 500, 8192, 160_000
-"""Examples drawn in a round: with fewer the levels are left as they are, more are of little use; of a model that draws
-with one evaluation, as a GAN does, as many as those evaluations make in all rounds."""
+"""Examples drawn in a round: with fewer the levels are left as they are, more than `MOST` are of little use, unless all
+rounds together stay below `CHEAP` evaluations of the network, as a GAN's do."""
 FARTHEST = 2.0
 """Shift of a logit [nats], at most."""
 STRIDE = 0.5

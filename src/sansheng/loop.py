@@ -126,10 +126,11 @@ def _take_turns(
 ) -> dict[str, Tensor]:
     """Every turn that is taken goes down its loss once."""
     kind = batch.x.device.type
+    cached = kind != "cuda"  # a copy made while a step is recorded would be one of that recording
     values: dict[str, Tensor] = {}
     for name, share in going.items():
         turn = state.turns[name]
-        with torch.autocast(kind, torch.bfloat16, cache_enabled=False) if precision == "bf16" else nullcontext():
+        with torch.autocast(kind, torch.bfloat16, cache_enabled=cached) if precision == "bf16" else nullcontext():
             loss, logged = turn.loss(batch, share, generator)
         values |= {f"{name}/loss": loss.detach(), **{f"{name}/{k}": v.detach() for k, v in logged.items()}}
         values[f"{name}/gradient"] = _descend(loss, turn, state.optimizers[name])
