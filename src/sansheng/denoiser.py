@@ -14,10 +14,14 @@ from torch import Tensor, nn
 from sansheng.paths import Path, log_noise
 from sansheng.space import Space
 from sansheng.told import Told
+from sansheng.wiener import Wiener
 
 SYMBOL_SCALE = 3.0
 CERTAIN = 100.0
 """The logit of a symbol that is known."""
+LOUDEST = 3.0
+"""ln(σ/α) above which a network is not told how much more noise there is: training shows it next to none of that, and
+what it makes of a number it has not seen is not the mean of the data, which is all there is to say."""
 
 
 class Coordinates(nn.Module):
@@ -81,18 +85,29 @@ class Denoiser(nn.Module):
     c_in = 1/√v, c_noise = ¼ ln(σ/α). For symbols, F gives logits and D the embedded mean of their softmax.
 
     told: F sees ``(B, 2C, *P)``, of which the second half is 1 where a cell is known, and stands clean in the first.
+    linear: in place of c_skip u_t stands what all that is seen and told of a channel says (`Wiener`).
     """
 
     is_real: Tensor
 
-    def __init__(self, space: Space, network: nn.Module, path: Path, *, told: bool = False) -> None:
+    def __init__(
+        self, space: Space, network: nn.Module, path: Path, *, told: bool = False, linear: bool = False
+    ) -> None:
         super().__init__()
         self.space = space.with_likelihood("gaussian").always()  # what does not count is learnt as well (`filled`)
         self.network = network
         self.path = path
         self.told = told
         self.coordinates = Coordinates(space)
+        self.wiener = Wiener(space) if linear else None
         self.register_buffer("is_real", space.is_real.bool().view(-1, *[1] * len(space.positions)), persistent=False)
+
+    def measure(self, x: Float[Tensor, "N C *P"]) -> None:
+        """Set all that is measured from training data (any number of rows will do)."""
+        self.coordinates.measure(self.space, x)
+        if self.wiener is not None:
+            there = filled(x, self.space, torch.Generator(x.device).manual_seed(0))
+            self.wiener.measure(self.coordinates.embed(there))
 
     def params(
         self, u_t: Float[Tensor, "B C *P"], t: Tensor, condition: Tensor | None = None, known: Told | None = None
@@ -106,9 +121,11 @@ class Denoiser(nn.Module):
             clean = seen if known is None else torch.where(known.mask, known.u / spread, seen)
             mask = torch.zeros_like(seen) if known is None else known.mask.to(seen)
             seen = torch.cat([clean, mask], dim=1)
-        raw = self.network(seen, log_noise(self.path, t) / 4, condition).to(u_t.dtype)
+        level = log_noise(self.path, t).clamp_max(LOUDEST) / 4
+        raw = self.network(seen, level, condition).to(u_t.dtype)
         c_out = sigma * spread * total.rsqrt()
-        return torch.where(self.is_real, alpha * spread**2 / total * u_t + c_out * raw, raw), c_out
+        skip = alpha * spread**2 / total * u_t if self.wiener is None else self.wiener(u_t, alpha, sigma, known)
+        return torch.where(self.is_real, skip + c_out * raw, raw), c_out
 
     def forward(self, u_t: Tensor, t: Tensor, condition: Tensor | None = None, known: Told | None = None) -> Tensor:
         """E[u | u_t, what is known]."""
@@ -123,14 +140,15 @@ class Denoiser(nn.Module):
         z: Tensor,
         condition: Tensor | None = None,
         mask: Bool[Tensor, "B C *P"] | None = None,
+        first: int | None = None,
     ) -> Float[Tensor, " B"]:
         """Nats per dimension. For numbers Karras' weighted square: the Gaussian nll at standard deviation c_out.
 
-        mask: cells that the network is told; they cost nothing.
+        mask: cells that the network is told; they cost nothing. first: of so many examples at most.
         """
         u = self.coordinates.embed(x)
         u_t = _broadcast(self.path.alpha(t), x) * u + _broadcast(self.path.sigma(t), x) * z
-        params, c_out = self.params(u_t, t, condition, None if mask is None else Told(u, mask))
+        params, c_out = self.params(u_t, t, condition, None if mask is None else Told(u, mask, first))
         if mask is not None:
             params = torch.where(mask, torch.where(self.is_real, u, CERTAIN * x), params)
         miss = self.space.nll(
@@ -151,6 +169,9 @@ class NoisePredictor(nn.Module):
         super().__init__()
         self.space, self.network, self.path = space, network, path
         self.coordinates = Coordinates(space)
+
+    def measure(self, x: Float[Tensor, "N C *P"]) -> None:
+        self.coordinates.measure(self.space, x)
 
     def forward(self, u_t: Tensor, t: Tensor, condition: Tensor | None = None) -> Tensor:
         """E[u | u_t]."""

@@ -82,7 +82,8 @@ def is_told(denoiser: Denoiser | NoisePredictor, known: Known | None) -> bool:
 def _told(denoiser: Denoiser | NoisePredictor, known: Known | None) -> Told | None:
     if known is None or known.mask is None or not is_told(denoiser, known):
         return None
-    return Told(denoiser.coordinates.embed(known.x), known.mask)
+    alike = bool((known.mask == known.mask[:1]).all())
+    return Told(denoiser.coordinates.embed(known.x), known.mask, alike=alike)
 
 
 def _finish(denoiser: Denoiser | NoisePredictor, u: Tensor, within: Within | None) -> Tensor:

@@ -15,6 +15,7 @@ from sansheng.errors import unknown
 from sansheng.families import FAMILIES
 from sansheng.networks import sees_whole
 from sansheng.space import Real, Space
+from sansheng.wiener import suits
 
 PRESETS = ("default", "survey")
 DENOISING = ("diffusion", "flow")
@@ -191,8 +192,8 @@ _EXTRA_OPTIONS: dict[str, dict[str, Any]] = {
         "transformer": False,
     },
     "gan": {"latent": 64},
-    "diffusion": {"path": "edm", "temperature": 1.0, "cells": 0},
-    "flow": {"cells": 0},
+    "diffusion": {"path": "edm", "temperature": 1.0, "cells": 0, "linear": False},
+    "flow": {"cells": 0, "linear": False},
 }
 RUN_OPTIONS: dict[str, Any] = {"batch": 128, "width": 64, "ema_length": 0.1, "threads": 0}
 """Settings of the run rather than of the family."""
@@ -242,7 +243,8 @@ def settings_for(family: str, preset: str, space: Space) -> dict[str, Any]:
         if geometry(space) == "points" and "latent" in settings:
             settings["latent"] += space.channels
         if family in DENOISING and len(space.positions) == 1 and not space.symbolic:
-            settings |= {"known_share": KNOWN_SHARE, "drift": DRIFT}
+            linear = geometry(space) == "strip" and suits(space)
+            settings |= {"known_share": KNOWN_SHARE, "drift": DRIFT, "linear": linear}
         return settings
     if not there:
         raise ValueError(f"the survey has no {family} model: --preset survey is for {', '.join(SURVEY)}")

@@ -229,21 +229,21 @@ def _diffusion(
     told_network, cells = told and path != MASKED, s.pop("cells", 0)
     network = networks.denoiser(space, width=width, condition=condition, told=told_network, cells=cells)
     if path == MASKED:
-        for gaussian in ("noise_mean", "noise_std", "sampler", "levels", "known_share", "drift"):
+        for gaussian in ("noise_mean", "noise_std", "sampler", "levels", "known_share", "drift", "linear"):
             s.pop(gaussian, None)
         return MaskedDiffusion(space, network, condition_space=condition_space, **s)
     if path not in PATHS:
         raise unknown("path", path, (*PATHS, MASKED))
     if "temperature" in s:
         raise ValueError("a temperature is for --set path=masked, whose symbols are drawn one by one")
-    denoiser = Denoiser(space, network, PATHS[path](), told=told)
+    denoiser = Denoiser(space, network, PATHS[path](), told=told, linear=s.pop("linear", False))
     return Diffusion(space, denoiser, condition_space=condition_space, **s)
 
 
 def _flow(s: dict[str, Any], space: Space, condition_space: Space | None, condition: int, width: int) -> Flow:
     told = bool(s.get("known_share"))
     network = networks.denoiser(space, width=width, condition=condition, told=told, cells=s.pop("cells", 0))
-    denoiser = Denoiser(space, network, Rectified(), told=told)
+    denoiser = Denoiser(space, network, Rectified(), told=told, linear=s.pop("linear", False))
     return Flow(space, denoiser, condition_space=condition_space, **s)
 
 

@@ -6,6 +6,7 @@ the network's input twice, as clean values among the noisy ones and as a mask of
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cache
 
@@ -23,13 +24,23 @@ decided in more noise than that in which anything is to be seen without."""
 
 @dataclass(frozen=True, eq=False)
 class Told:
-    """u ``(B, C, *P)`` is known where `mask`, as large, is True."""
+    """u ``(B, C, *P)`` is known where `mask`, as large, is True.
+
+    first: how many of the first examples may be told anything; None for all. alike: all are told the same cells.
+    """
 
     u: Float[Tensor, "B C *P"]
     mask: Bool[Tensor, "B C *P"]
+    first: int | None = None
+    alike: bool = False
 
     def keep(self, mean: Tensor) -> Tensor:
         return torch.where(self.mask, self.u, mean)
+
+    def of(self, channels: Int[Tensor, " K"]) -> Told:
+        """Of these channels, and of the first examples alone."""
+        u, mask = (value[: self.first].index_select(1, channels) for value in (self.u, self.mask))
+        return Told(u, mask, alike=self.alike)
 
 
 def tell(
@@ -45,9 +56,9 @@ def tell(
 def draw_masks(
     x: Float[Tensor, "B C *P"], units: Int[Tensor, " C"], share: float, generator: torch.Generator
 ) -> Bool[Tensor, "B C *P"]:
-    """Which cells of examples `x` are told: none of 1 − `share` of the examples.
+    """Which cells of examples `x` are told: none but of the first ones (`told_examples`).
 
-    Of the others in equal parts: all positions before a random one, all outside or inside of a random box, and a
+    Of these in equal parts: all positions before a random one, all outside or inside of a random box, and a
     random share of single ones; of every second one in all channels, else in each of `units` (`Space.units`) with a
     chance of one half.
     """
@@ -72,7 +83,12 @@ def draw_masks(
     mask = torch.where(kind < 2, torch.where(kind == 0, before, ~inside), torch.where(kind == 2, inside, single))
     left_out = uniform(n, int(units[-1]) + 1).index_select(1, placed(units, device)) < 0.5
     partly = like(uniform(n) < 0.5) & left_out[(...,) + (None,) * len(sides)]
-    return mask & ~partly & like(uniform(n) < share)
+    return mask & ~partly & like(torch.arange(n, device=device) < told_examples(n, share))
+
+
+def told_examples(n: int, share: float) -> int:
+    """How many of `n` examples are told cells: a number known beforehand, as no number drawn on a GPU is."""
+    return math.ceil(n * share)
 
 
 def drifted(

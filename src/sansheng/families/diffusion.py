@@ -10,7 +10,7 @@ from sansheng.drawing import Drawn, count_evaluations, sample_denoiser, sample_w
 from sansheng.likelihood import can_measure, measure_bound, measure_likelihood
 from sansheng.model import DEFAULT_SAMPLING, Batch, GenerativeModel, Progress, Sampling, Turn, given, output_bias
 from sansheng.space import Space
-from sansheng.told import noise_levels, tell
+from sansheng.told import noise_levels, tell, told_examples
 
 
 class Diffusion(GenerativeModel):
@@ -53,7 +53,7 @@ class Diffusion(GenerativeModel):
         self.learning_rate, self.weight_decay, self.constant = learning_rate, weight_decay, constant
 
     def measure(self, x: Tensor) -> None:
-        self.denoiser.coordinates.measure(self.space, x)
+        self.denoiser.measure(x)
 
     def logit_bias(self) -> Tensor | None:
         return output_bias(self.denoiser.network) if isinstance(self.denoiser, Denoiser) else None
@@ -71,7 +71,7 @@ class Diffusion(GenerativeModel):
         t = self._times(len(x), generator, x.device, mask)
         z = torch.randn(x.shape, generator=generator, device=x.device)
         keep = torch.rand(len(x), generator=generator, device=x.device) >= self.drop
-        more = {} if mask is None else {"mask": mask}
+        more = {} if mask is None else {"mask": mask, "first": told_examples(len(x), self.known_share)}
         return self.denoiser.loss(x, t, z, given(batch.condition, keep), **more).mean(), {}
 
     def _times(self, n: int, generator: torch.Generator, device: torch.device, mask: Tensor | None) -> Tensor:

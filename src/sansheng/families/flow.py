@@ -14,7 +14,7 @@ from sansheng.drawing import Drawn, count_evaluations, sample_denoiser, sample_w
 from sansheng.likelihood import can_measure, measure_bound, measure_likelihood
 from sansheng.model import DEFAULT_SAMPLING, Batch, GenerativeModel, Progress, Sampling, Turn, given, output_bias
 from sansheng.space import Space
-from sansheng.told import noise_levels, tell
+from sansheng.told import noise_levels, tell, told_examples
 
 
 class Flow(GenerativeModel):
@@ -54,7 +54,7 @@ class Flow(GenerativeModel):
         self.learning_rate, self.weight_decay = learning_rate, weight_decay
 
     def measure(self, x: Tensor) -> None:
-        self.denoiser.coordinates.measure(self.space, x)
+        self.denoiser.measure(x)
 
     def logit_bias(self) -> Tensor | None:
         return output_bias(self.denoiser.network)
@@ -71,7 +71,8 @@ class Flow(GenerativeModel):
         t = torch.sigmoid(noise_levels(normal, self.time_mean, self.time_std, mask))
         z = torch.randn(x.shape, generator=generator, device=x.device)
         keep = torch.rand(len(x), generator=generator, device=x.device) >= self.drop
-        return self.denoiser.loss(x, t, z, given(batch.condition, keep), mask).mean(), {}
+        first = told_examples(len(x), self.known_share)
+        return self.denoiser.loss(x, t, z, given(batch.condition, keep), mask, first).mean(), {}
 
     @property
     def has_likelihood(self) -> bool:

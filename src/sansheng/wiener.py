@@ -1,0 +1,103 @@
+"""What numbers in a row are expected to be without a network: from noise and from what is told, in closed form.
+
+The one constraint: it is the posterior mean of a normal law with the covariance measured on training data, no more, so
+that a network that starts at zero starts from the best linear denoiser (Wiener 1949) and the best linear interpolator
+(kriging; Rasmussen 2006, eq. 2.23) there is.
+"""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from sansheng.space import Real, Space
+from sansheng.told import Told
+
+NUGGET = 3e-3
+"""Of a variance of 1, what each value has of its own: as much ridge as suits forecasts of temperatures."""
+TINY = 1e-9
+LONGEST = 160
+"""Positions up to which solving for what is told costs no more than the network does."""
+
+
+def suits(space: Space) -> bool:
+    """Whether there is one axis of numbers, short enough."""
+    return len(space.positions) == 1 and not space.symbolic and space.positions[0] <= LONGEST
+
+
+class Wiener(nn.Module):
+    """E[u | u_t = α u + σ z, what is told], were each channel of numbers normal over its L positions and none knew of
+    another.
+
+    That none does is why it holds in later times: given two days, a ridge regression of temperatures (ETTh1) on all
+    seven channels errs by 0.057 on held-out days that follow, and one on each channel alone by 0.055.
+    """
+
+    numbers: Tensor
+    mean: Tensor
+    covariance: Tensor
+    directions: Tensor
+    variances: Tensor
+
+    def __init__(self, space: Space) -> None:
+        super().__init__()
+        spans = zip(space.slots, space.offsets, strict=True)
+        numbers = [c for slot, start in spans if isinstance(slot, Real) for c in range(start, start + slot.width)]
+        length = space.positions[0]
+        self.register_buffer("numbers", torch.tensor(numbers), persistent=False)
+        unit = torch.eye(length).repeat(len(numbers), 1, 1)
+        self.register_buffer("mean", torch.zeros(len(numbers), length))
+        self.register_buffer("covariance", unit)
+        self.register_buffer("directions", unit.clone())
+        self.register_buffer("variances", torch.ones(len(numbers), length))
+
+    def measure(self, u: Float[Tensor, "N C L"]) -> None:
+        """Set the law from training data (any number of rows will do)."""
+        u = u.index_select(1, self.numbers).cpu().double()  # where there are eigenvectors, whatever the accelerator
+        off = (u - u.mean(0)).transpose(0, 1)
+        covariance = off.mT @ off / off.shape[1]
+        variances, directions = torch.linalg.eigh(covariance)
+        self.mean.copy_(u.mean(0))
+        self.covariance.copy_(covariance + NUGGET * torch.eye(u.shape[2]))
+        self.directions.copy_(directions)
+        self.variances.copy_(variances.clamp_min(0))
+
+    def forward(
+        self, u_t: Float[Tensor, "B C L"], alpha: Tensor, sigma: Tensor, known: Told | None
+    ) -> Float[Tensor, "B C L"]:
+        """Of numbers; 0 for symbols. alpha, sigma: ``(B, 1, 1)``, or ``(1, 1, 1)`` for all alike."""
+        kind = u_t.device.type
+        exactly = torch.autocast(kind, enabled=False) if torch.amp.is_autocast_available(kind) else nullcontext()
+        with exactly:
+            seen = u_t.float().index_select(1, self.numbers)
+            mean = self._from_noise(seen, alpha, sigma)
+            if known is not None:
+                told = known.of(self.numbers)
+                n = len(told.mask)
+                mean = torch.cat([self._from_told(seen[:n], alpha, sigma, told), mean[n:]])
+            return torch.zeros_like(u_t).index_copy(1, self.numbers, mean.to(u_t.dtype))
+
+    def _from_noise(self, u_t: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
+        """μ + Q α Λ/(α² Λ + σ²) Qᵀ (u_t − α μ), with Q Λ Qᵀ the covariance."""
+        off = (u_t - alpha * self.mean).transpose(0, 1) @ self.directions  # (C, B, L)
+        variances, alpha, sigma = self.variances[:, None], alpha.transpose(0, 1), sigma.transpose(0, 1)
+        gain = alpha * variances / (alpha**2 * variances + sigma**2).clamp_min(TINY)
+        return self.mean + ((gain * off) @ self.directions.mT).transpose(0, 1)
+
+    def _from_told(self, u_t: Tensor, alpha: Tensor, sigma: Tensor, told: Told) -> Tensor:
+        """μ + S A (A S A + R)⁻¹ (y − A μ): y is u and R is 0 where u is told, else u_t and σ²; A is 1 or α."""
+        alike, n = told.alike and len(alpha) == 1, len(u_t)
+        mask = told.mask[:1] if alike else told.mask
+        gain = torch.where(mask, 1.0, alpha[:n])
+        noise = torch.where(mask, 0.0, sigma[:n] ** 2)
+        seen = gain[..., None] * self.covariance * gain[..., None, :] + torch.diag_embed(noise)
+        root = torch.linalg.cholesky_ex(seen).L
+        off = torch.where(told.mask, told.u, u_t) - gain * self.mean
+        if alike:
+            solved = torch.cholesky_solve(off.permute(1, 2, 0), root[0]).permute(2, 0, 1)
+        else:
+            solved = torch.cholesky_solve(off[..., None], root)[..., 0]
+        return self.mean + ((gain * solved).transpose(0, 1) @ self.covariance).transpose(0, 1)
