@@ -165,4 +165,4 @@ def test_noise_without_end_is_said_to_be_as_much_as_training_shows():
     model = Denoiser(LINE, Listens(), Rectified())
     model(torch.zeros(2, 2, 8), torch.tensor(1.0))
     model(torch.zeros(2, 2, 8), torch.tensor(0.5))
-    assert asked == pytest.approx([0.75, 0.0])
+    assert asked == pytest.approx([1.25, 0.0])

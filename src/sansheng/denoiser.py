@@ -19,9 +19,9 @@ from sansheng.wiener import Wiener
 SYMBOL_SCALE = 3.0
 CERTAIN = 100.0
 """The logit of a symbol that is known."""
-LOUDEST = 3.0
-"""ln(σ/α) above which a network is not told how much more noise there is: training shows it next to none of that, and
-what it makes of a number it has not seen is not the mean of the data, which is all there is to say."""
+LOUDEST = 5.0
+"""ln(σ/α) above which a network is not told how much more noise there is: training shows it none of that, and what it
+makes of a number it has never seen is not the mean of the data, which is all there is to say."""
 
 
 class Coordinates(nn.Module):
