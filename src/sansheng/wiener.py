@@ -18,6 +18,8 @@ from sansheng.told import Told
 
 NUGGET = 3e-3
 """Of a variance of 1, what each value has of its own: as much ridge as suits forecasts of temperatures."""
+FAINTEST = 1e-3
+"""α that counts as none: a u_t that was divided by it would be too large a number."""
 TINY = 1e-9
 LONGEST = 160
 """Positions up to which solving for what is told costs no more than the network does."""
@@ -88,16 +90,16 @@ class Wiener(nn.Module):
         return self.mean + ((gain * off) @ self.directions.mT).transpose(0, 1)
 
     def _from_told(self, u_t: Tensor, alpha: Tensor, sigma: Tensor, told: Told) -> Tensor:
-        """μ + S A (A S A + R)⁻¹ (y − A μ): y is u and R is 0 where u is told, else u_t and σ²; A is 1 or α."""
+        """μ + S (S + R)⁻¹ (y − μ): y is u and R is 0 where u is told, else u_t/α and (σ/α)²."""
         alike, n = told.alike and len(alpha) == 1, len(u_t)
+        alpha, sigma = alpha[:n].clamp_min(FAINTEST), sigma[:n]
         mask = told.mask[:1] if alike else told.mask
-        gain = torch.where(mask, 1.0, alpha[:n])
-        noise = torch.where(mask, 0.0, sigma[:n] ** 2)
-        seen = gain[..., None] * self.covariance * gain[..., None, :] + torch.diag_embed(noise)
-        root = torch.linalg.cholesky_ex(seen).L
-        off = torch.where(told.mask, told.u, u_t) - gain * self.mean
+        joint = self.covariance.repeat(len(mask), 1, 1, 1)
+        joint.diagonal(dim1=2, dim2=3).add_(torch.where(mask, 0.0, (sigma / alpha) ** 2))
+        root = torch.linalg.cholesky_ex(joint).L
+        off = torch.where(told.mask, told.u, u_t / alpha) - self.mean
         if alike:
             solved = torch.cholesky_solve(off.permute(1, 2, 0), root[0]).permute(2, 0, 1)
         else:
             solved = torch.cholesky_solve(off[..., None], root)[..., 0]
-        return self.mean + ((gain * solved).transpose(0, 1) @ self.covariance).transpose(0, 1)
+        return self.mean + (solved.transpose(0, 1) @ self.covariance).transpose(0, 1)
