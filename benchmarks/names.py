@@ -1,6 +1,7 @@
 """Names: are samples closer to held-out names than those of an n-gram model that counts, and are they copies?
 
     python benchmarks/names.py names.txt [--families flow diffusion] [--budget 180s] [--cpu] [--threads 1]
+    python benchmarks/names.py names.txt --held-out 0.1 --budget 15m --families diffusion vae gan flow
 
 Prints the bits each character of held-out names costs, ends of names counted: of n-gram models exactly, of families
 that have one an upper bound. Then the divergence between n-gram profiles (1 to 4, Jensen-Shannon, bits) of held-out
@@ -13,6 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,10 +23,24 @@ from cpu import count_cpu_seconds
 
 import sansheng.run
 from sansheng.codecs.base import Records
-from sansheng.data import open_data
+from sansheng.data import Data, open_data
 from sansheng.metrics.memory import copied_share
 from sansheng.metrics.ngram_model import NGramModel
 from sansheng.metrics.text import ngram_profile_divergence, unique_share
+
+
+def with_less_held_out(data: Data, share: float) -> Data:
+    """The same, with held-out lines trained on until that share of all of them is left."""
+    kept = round(share * (len(data.train) + len(data.test)))
+    if not 0 < kept < len(data.test):
+        raise SystemExit(
+            f"--held-out is more than 0 and less than {len(data.test) / (len(data.train) + len(data.test)):.2f}"
+        )
+    order = np.random.default_rng(0).permutation(len(data.test))  # the file begins with the commonest names
+    parts = data.test_records.take(order[:kept]), data.test_records.take(order[kept:])
+    train = data.train_records.join(parts[1])
+    encode = data.codec.encode
+    return replace(data, train=encode(train), test=encode(parts[0]), train_records=train, test_records=parts[0])
 
 
 def main() -> None:
@@ -36,11 +52,16 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--cpu", action="store_true", help="the budget is in CPU seconds")
     parser.add_argument("--run", help="score this run instead of training")
+    parser.add_argument(
+        "--held-out", type=float, metavar="SHARE", help="share of the names held out; a fifth unless told"
+    )
     asked = parser.parse_args()
     torch.set_num_threads(asked.threads)
     if asked.cpu:
         count_cpu_seconds()
     data = open_data(asked.path)
+    if asked.held_out:
+        data = with_less_held_out(data, asked.held_out)
     train, rng = data.train_records.values, np.random.default_rng(0)
     held_out = [data.test_records.values[i] for i in rng.permutation(len(data.test))[: asked.lines]]
     n = len(held_out)
