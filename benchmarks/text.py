@@ -61,8 +61,9 @@ class Autoregressive(GenerativeModel):
 
     def _logits(self, x: Tensor) -> Tensor:
         """Of every symbol given those before it, the first given none."""
-        before = torch.nn.functional.pad(x[..., :-1], (1, 0))
-        return self.network(before, x.new_zeros(len(x)), None)
+        symbols = torch.nn.functional.pad(x[..., :-1].argmax(1), (1, 0))
+        shown = torch.arange(x.shape[2]).expand_as(symbols) > 0
+        return self.network.tell(symbols, shown, x.new_zeros(len(x))).mT
 
     def loss(self, batch: Batch, progress: float, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
         """Nats per symbol."""

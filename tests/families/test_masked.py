@@ -13,6 +13,7 @@ from sansheng.loop import State, train
 from sansheng.model import Batch, Sampling, known_cells, known_means
 from sansheng.networks.line import LineDenoiser
 from sansheng.space import Category, Real, Space
+from stirred import stirred
 
 PAIR = Space((Category(2),), (2,))
 JOINT = torch.tensor([[0.1, 0.3], [0.2, 0.4]])
@@ -60,6 +61,33 @@ def test_the_bound_of_a_network_that_knows_nothing_is_that_of_a_guess():
     torch.testing.assert_close(bound, torch.full((8,), -4 * math.log(5)))
     loss, _ = model.loss(Batch(x), 0.5, gen())
     assert loss.item() == pytest.approx(math.log(5))
+
+
+def test_symbols_told_by_their_numbers_cost_what_one_hot_vectors_do():
+    space = Space((Category(5),), (7,))
+    network = stirred(LineDenoiser(5, 7, width=8), amount=0.3)
+    x = torch.nn.functional.one_hot(torch.randint(5, (8, 7), generator=gen()), 5).transpose(1, 2).float()
+    by_number, by_vector = MaskedDiffusion(space, network), MaskedDiffusion(space, Vectors(network))
+
+    def losses(model):
+        loss, _ = model.loss(Batch(x), 0.5, gen(1))
+        (slope,) = torch.autograd.grad(loss, network.stem.weight)
+        return loss, slope, model.log_likelihood(Batch(x), samples=2, generator=gen(2))
+
+    for one, other in zip(losses(by_number), losses(by_vector), strict=True):
+        torch.testing.assert_close(one, other)
+    assert torch.equal(by_number.sample(9, generator=gen(3)), by_vector.sample(9, generator=gen(3)))
+
+
+class Vectors(nn.Module):
+    """A network that can be asked by one-hot vectors alone."""
+
+    def __init__(self, network):
+        super().__init__()
+        self.network = network
+
+    def forward(self, x, t=None, condition=None):
+        return self.network(x, t, condition)
 
 
 def test_samples_follow_the_joint_distribution_when_symbols_come_one_by_one():

@@ -78,3 +78,24 @@ def test_every_parameter_has_a_say(length):
     network(randn(2, 3, length), torch.rand(2), randn(2, 2)).square().sum().backward()
     silent = [name for name, p in network.named_parameters() if p.grad is None or not p.grad.abs().max() > 0]
     assert silent == []
+
+
+@pytest.mark.parametrize("length", [6, 70])
+def test_symbols_by_their_numbers_are_read_as_one_hot_vectors_are(length):
+    network = stirred(LineDenoiser(5, length, width=16, condition=2), amount=0.2)
+    symbols = torch.randint(5, (3, length), generator=torch.Generator().manual_seed(1))
+    shown = torch.rand(3, length, generator=torch.Generator().manual_seed(2)) < 0.5
+    x = torch.nn.functional.one_hot(symbols, 5).mT * shown[:, None].float()
+    t, c = torch.rand(3), randn(3, 2)
+    wanted = network(x, t, c).mT
+    torch.testing.assert_close(network.tell(symbols, shown, t, c), wanted)
+    torch.testing.assert_close(network.tell(symbols, shown, t, c, asked=~shown), wanted[~shown])
+
+    def slopes(loss):
+        network.zero_grad()
+        loss.backward()
+        return [p.grad.clone() for p in network.parameters()]
+
+    told = slopes(network.tell(symbols, shown, t, c).square().sum())
+    for found, grad in zip(told, slopes(network(x, t, c).square().sum()), strict=True):
+        torch.testing.assert_close(found, grad, atol=1e-4, rtol=1e-4)

@@ -6,14 +6,28 @@ which reads in any order (Hoogeboom 2022, eq. 5; Ou 2025), so that only how many
 
 from __future__ import annotations
 
+from typing import Protocol, runtime_checkable
+
 import torch
-from jaxtyping import Bool, Float
+import torch.nn.functional as F
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from sansheng.drawing import AUTOGUIDED
 from sansheng.model import DEFAULT_SAMPLING, Batch, GenerativeModel, Known, Progress, Sampling, Turn, given
 from sansheng.placed import placed
 from sansheng.space import Space
+
+
+@runtime_checkable
+class Teller(Protocol):
+    """A network that takes symbols by their numbers, for which they need not be made vectors of thousands of zeros."""
+
+    def tell(
+        self, symbols: Tensor, shown: Tensor, t: Tensor, condition: Tensor | None, *, asked: Tensor | None = None
+    ) -> Tensor:
+        """Logits ``(B, L, C)``, or ``(M, C)`` of the positions that are asked."""
+        ...
 
 
 class MaskedDiffusion(GenerativeModel):
@@ -71,14 +85,34 @@ class MaskedDiffusion(GenerativeModel):
         share = (order + torch.rand(n, generator=generator, device=x.device)) / n
         hidden = (share * units).long().clamp_max(units - 1) + 1
         mask = self._ranks(n, generator, x.device) < hidden[:, None]
-        # the one-hot vectors of what is shown are set to zero, so that `nll` leaves them out
-        return -units / hidden * self.space.nll(self._logits(x, mask, condition), x * self._channels(mask))
+        return -units / hidden * self._cost(x, mask, condition)
+
+    def _cost(self, x: Tensor, mask: Bool[Tensor, "B D"], condition: Tensor | None) -> Float[Tensor, " B"]:
+        """−Σ log p(hidden symbol | the rest) [nats]."""
+        if self._teller is None:
+            # the one-hot vectors of what is shown are set to zero, so that `nll` leaves them out
+            return self.space.nll(self._logits(x, mask, condition), x * self._channels(mask))
+        symbols, share = _numbered(x), mask.float().mean(1)
+        if x.device.type != "cpu":  # how many are hidden is not known beforehand, and a GPU would be waited for
+            logits = self._teller.tell(symbols, ~mask, share, condition).float()
+            return (F.cross_entropy(logits.mT, symbols, reduction="none") * mask).sum(1)
+        logits = self._teller.tell(symbols, ~mask, share, condition, asked=mask).float()
+        costs = F.cross_entropy(logits, symbols[mask], reduction="none")
+        return x.new_zeros(len(x)).index_add(0, mask.nonzero()[:, 0], costs)
+
+    @property
+    def _teller(self) -> Teller | None:
+        """The network, where it takes symbols by their numbers and there is one at each position."""
+        network = self.network
+        return network if isinstance(network, Teller) and len(self.space.slots) == 1 else None
 
     def _ranks(self, n: int, generator: torch.Generator, device: torch.device) -> Tensor:
         """A random order of the symbols of each example: ``(n, D)``, each row a permutation."""
         return torch.rand(n, self.space.size, generator=generator, device=device).argsort(1).argsort(1)
 
     def _logits(self, x: Tensor, mask: Bool[Tensor, "B D"], condition: Tensor | None) -> Tensor:
+        if self._teller is not None:
+            return self._teller.tell(_numbered(x), ~mask, mask.float().mean(1), condition).float().mT
         return self.network(x * ~self._channels(mask), mask.float().mean(1), condition).float()
 
     def _channels(self, mask: Tensor) -> Tensor:
@@ -155,6 +189,11 @@ class MaskedDiffusion(GenerativeModel):
         if settings.steps is not None and settings.steps < 1:
             raise ValueError(f"a sampler takes at least 1 step, not {settings.steps}")
         return min(settings.steps or self.steps, self.space.size)
+
+
+def _numbered(x: Float[Tensor, "B C L"]) -> Int[Tensor, "B L"]:
+    """The numbers of one-hot vectors, 0 where there is none: exact, and a fifth of the time of `argmax` on a CPU."""
+    return (x * torch.arange(x.shape[1], device=x.device).view(-1, 1)).sum(1).long()
 
 
 def _scale(settings: Sampling) -> float:
