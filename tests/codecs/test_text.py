@@ -271,3 +271,12 @@ def test_windows_have_no_positions_beyond_their_end(tmp_path):
     path.write_text("the cat sat on the mat. " * 50)
     source = text.read(path, Reading(options={"unit": "windows", "window": "10"}))
     assert TextCodec.fit(source.records).length == 10
+
+
+def test_a_text_long_enough_for_pieces_of_words_says_so(tmp_path):
+    file = tmp_path / "long.txt"
+    file.write_text("To be, or not to be: that is the question.\n\n" * 12_000)
+    assert any("bpe:4000" in note for note in text.read(file).notes)
+    assert not any("bpe:4000" in note for note in text.read(file, Reading(options={"tokens": "characters"})).notes)
+    file.write_text("To be, or not to be: that is the question.\n\n" * 1000)
+    assert not any("bpe:4000" in note for note in text.read(file).notes)

@@ -32,6 +32,8 @@ LONG = 128
 """Characters: lines over this are too long to be one example each."""
 OF_PROSE = 0.02
 """With this share of lines empty or too long, a file is one long text."""
+OF_WORDS = 500_000
+"""Characters from which a text shows most of 4,000 pieces of words often enough."""
 MOST_BYTES = 2**30
 
 
@@ -96,6 +98,8 @@ def from_long(text: str, options: Mapping[str, str]) -> Source:
         f"one long text of {len(text):,} characters, in windows of {size} (--unit lines reads its lines instead); the "
         f"last {len(text) - cut:,} are held out; training windows overlap"
     ]
+    if "tokens" not in options and len(text) >= OF_WORDS:
+        notes.append("pieces of words (--tokens bpe:4000) come nearer to a text this long; only its ends can be filled")
     about = _about("windows", options) | {"window": size}
     return Source(Records(train, {}, about), Records(test, {}, about), notes)
 
