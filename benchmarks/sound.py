@@ -7,8 +7,9 @@ The files are called {digit}_{speaker}_{take}.wav; takes 0 to 4 are held out, an
 judges, one for digits and one for speakers, are small convolutional networks trained on the log-mel pictures of real
 training recordings; they hear what is decoded, turned into pictures again. "representation" is the held-out recordings
 turned into what models see and back: the ceiling. Every family draws equally many recordings of every digit and every
-speaker. With ``--guidance 1,1.5,2`` diffusion and flow are drawn at several strengths; the first is the default. A line
-of JSON is added to ``--out`` for every row; ten recordings of each family are written to ``--runs``.
+speaker. With ``--guidance 1,1.5,2`` diffusion and flow are drawn at several strengths. A line of
+JSON is added to ``--out`` for every row; ten recordings of each family are written to ``--runs``, and to ``--picture``
+their spectrograms at the first strength.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import json
 import shutil
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from cpu import count_cpu_seconds
+from PIL import Image
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -41,6 +44,8 @@ HELD_OUT_TAKES = 5
 LABELS = ("digit", "speaker")
 EACH = 10
 """Recordings of every digit by every speaker."""
+TEN = range(0, 60, 6)
+"""Of the recordings asked for, those of the ten digits by the first speaker."""
 EPOCHS = 20
 MOST_SHIFT = 6
 """Frames that a picture is moved in time at most while a judge is trained."""
@@ -141,6 +146,14 @@ def drawn(run: Run, asked: dict[str, list[Any]], strength: float) -> tuple[Recor
     return records, time.perf_counter() - began
 
 
+def spectrograms(codec: AudioCodec, rows: Sequence[Records]) -> Image.Image:
+    """One recording beside another, high tones above, twice as large as they are seen by models."""
+    seen = [F.pad(as_seen(codec, records).flip(1), (0, 2, 0, 4), value=1.0) for records in rows]
+    grid = torch.cat([torch.cat([*pictures], dim=1) for pictures in seen])
+    shades = ((grid + 1) * 127.5).byte().numpy()
+    return Image.fromarray(shades).resize((2 * shades.shape[1], 2 * shades.shape[0]), Image.Resampling.NEAREST)
+
+
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("recordings", type=Path)
@@ -158,6 +171,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--judges", type=Path, default=Path("runs/sound-judges"), help="where they are kept")
     parser.add_argument("--runs", type=Path, default=Path("runs/sound"))
     parser.add_argument("--out", type=Path, default=Path("runs/sound.jsonl"))
+    parser.add_argument("--picture", type=Path, help="spectrograms of ten digits, a row each real and of every family")
     return parser.parse_args()
 
 
@@ -185,13 +199,17 @@ def main() -> None:
         line = json.dumps(result, default=str)
         with args.out.open("a") as file:
             file.write(line + "\n")
-        shown = {k: v for k, v in result.items() if k not in vars(args) or k in ("budget", "mels")}
-        print(json.dumps(shown, default=str), flush=True)
+        told = {k: v for k, v in result.items() if k not in vars(args) or k in ("budget", "mels")}
+        print(json.dumps(told, default=str), flush=True)
 
-    held_out = data.test_records
+    held_out, asked = data.test_records, asked_for(data)
     report("held-out", held_out)
     report("representation", Records(codec.decode(codec.encode(held_out).x).values, held_out.labels))
-    asked = asked_for(data)
+    first = [
+        next(i for i in range(len(held_out)) if all(held_out.labels[k][i] == asked[k][place] for k in LABELS))
+        for place in TEN
+    ]
+    shown = [held_out.take(np.array(first))]
     for family in args.families.split(","):
         if args.resume:
             run = sansheng.load(args.runs / family)
@@ -202,12 +220,16 @@ def main() -> None:
             )  # fmt: skip
         steps = checkpoint.entries(run.path / "checkpoint")[0]["step"]
         guided = run.model.quick_sampler is not None
-        for strength in [float(s) for s in args.guidance.split(",") if s] if guided and args.guidance else [1.0]:
+        for place, strength in enumerate(map(float, ((guided and args.guidance) or "1").split(","))):
             records, seconds = drawn(run, asked, strength)
             report(family, records, steps=steps, strength=strength, seconds_1000=1000 * seconds / len(records))
             clips = args.runs / f"{family}-clips"
             shutil.rmtree(clips, ignore_errors=True)
-            codec.write(records.take(np.arange(0, 60, 6)), clips)
+            codec.write(records.take(np.array(TEN)), clips)
+            if not place:
+                shown.append(records.take(np.array(TEN)))
+    if args.picture:
+        spectrograms(codec, shown).save(args.picture)
 
 
 if __name__ == "__main__":
