@@ -28,11 +28,8 @@ home = Path("runs/example-speak")
 if home.exists():
     run = sansheng.load(home)
 else:
-    options = {"mels": "32", "label_pattern": "{digit}_{speaker}_{take}"}
-    both = ("digit", "speaker")
-    run = sansheng.train(
-        recordings, kind="audio", family="vae", condition=both, budget=budget, options=options, out=home
-    )
+    how = {"condition": ("digit", "speaker"), "options": {"mels": 32, "label_pattern": "{digit}_{speaker}_{take}"}}
+    run = sansheng.train(recordings, kind="audio", family="gan", budget=budget, out=home, **how)
 clips = run.draw(len(digits), where={"digit": list(digits), "speaker": speaker})
 rate = clips.about["rate"]
 pause = np.zeros(round(PAUSE * rate), np.float32)
