@@ -60,7 +60,7 @@ def main() -> None:
     if asked.cpu:
         count_cpu_seconds()
     data = open_data(asked.path)
-    if asked.held_out:
+    if asked.held_out is not None:
         data = with_less_held_out(data, asked.held_out)
     train, rng = data.train_records.values, np.random.default_rng(0)
     held_out = [data.test_records.values[i] for i in rng.permutation(len(data.test))[: asked.lines]]

@@ -19,7 +19,7 @@ import json
 import shutil
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -139,6 +139,12 @@ def asked_for(data: Data) -> dict[str, list[Any]]:
     return {n: v[np.tile(g.ravel(), EACH)].tolist() for n, v, g in zip(LABELS, values, grid, strict=True)}
 
 
+def places_of(labels: Mapping[str, np.ndarray], asked: dict[str, list[Any]]) -> np.ndarray:
+    """Where a recording of each of `TEN` is."""
+    fits = [np.logical_and.reduce([labels[name] == asked[name][i] for name in LABELS]) for i in TEN]
+    return np.array([np.flatnonzero(fit)[0] for fit in fits])
+
+
 def drawn(run: Run, asked: dict[str, list[Any]], strength: float) -> tuple[Records, float]:
     """(recordings, seconds)"""
     began = time.perf_counter()
@@ -163,7 +169,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--representation", default="mel")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--parameters", type=int)
-    parser.add_argument("--guidance", default="")
+    parser.add_argument("--guidance", default=[1.0], type=lambda told: [float(s) for s in told.split(",") if s])
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--cpu", action="store_true", help="the budget is in CPU seconds")
@@ -205,11 +211,7 @@ def main() -> None:
     held_out, asked = data.test_records, asked_for(data)
     report("held-out", held_out)
     report("representation", Records(codec.decode(codec.encode(held_out).x).values, held_out.labels))
-    first = [
-        next(i for i in range(len(held_out)) if all(held_out.labels[k][i] == asked[k][place] for k in LABELS))
-        for place in TEN
-    ]
-    shown = [held_out.take(np.array(first))]
+    shown = [held_out.take(places_of(held_out.labels, asked))] if args.picture else []
     for family in args.families.split(","):
         if args.resume:
             run = sansheng.load(args.runs / family)
@@ -220,7 +222,7 @@ def main() -> None:
             )  # fmt: skip
         steps = checkpoint.entries(run.path / "checkpoint")[0]["step"]
         guided = run.model.quick_sampler is not None
-        for place, strength in enumerate(map(float, ((guided and args.guidance) or "1").split(","))):
+        for place, strength in enumerate(args.guidance if guided else [1.0]):
             records, seconds = drawn(run, asked, strength)
             report(family, records, steps=steps, strength=strength, seconds_1000=1000 * seconds / len(records))
             clips = args.runs / f"{family}-clips"

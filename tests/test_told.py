@@ -11,7 +11,7 @@ from sansheng.model import Batch, Sampling, known_cells, known_means
 from sansheng.networks import denoiser as network_for
 from sansheng.paths import Rectified, sampling_times
 from sansheng.space import Category, Real, Space
-from sansheng.told import Told, draw_masks, drifted
+from sansheng.told import Told, draw_masks, drifted, told_examples
 
 LINE = Space((Real(2),), (6,))
 MIXED = Space((Real(1), Category(3)), (4,))
@@ -47,6 +47,15 @@ def test_masks_tell_as_many_examples_as_asked_and_all_but_some_cells():
     assert 0.2 < told.float().mean() < 0.31  # some masks are of no cells
     assert not mask.flatten(1).all(1).float().mean() > 0.02
     assert not draw_masks(torch.zeros(50, 3, 10), torch.arange(3), 0.0, gen()).any()
+
+
+@pytest.mark.parametrize(("n", "share"), [(1, 0.3), (7, 0.3), (10, 0.3), (4, 1.0)])
+def test_of_few_examples_no_more_are_told_than_asked(n, share):
+    first, generator = told_examples(n, share), gen()
+    masks = torch.stack([draw_masks(torch.zeros(n, 3, 40), torch.arange(3), share, generator) for _ in range(800)])
+    told = masks.flatten(2).any(2)
+    assert not told[:, first:].any()
+    assert 0.88 * share < told.float().mean() < 1.08 * share  # some masks are of no cells
 
 
 def test_masks_hold_pasts_gaps_boxes_and_single_cells():

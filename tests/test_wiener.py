@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from sklearn.covariance import ledoit_wolf
 from torch import nn
 
 from sansheng.denoiser import Denoiser
@@ -32,8 +33,8 @@ def remembering(n, length=8, channels=2, seed=0):
 
 
 def law(x):
-    off = (x - x.mean(0)).double()
-    return x.mean(0).double(), torch.einsum("nci,ncj->cij", off, off) / len(x)
+    shrunk = [torch.from_numpy(ledoit_wolf(rows.double().numpy())[0]) for rows in x.transpose(0, 1)]
+    return x.mean(0).double(), torch.stack(shrunk)
 
 
 def measured(u, space=LINE):
@@ -66,9 +67,13 @@ def test_what_is_told_counts_as_it_does_in_a_normal_law():
     mask[0, :, :5] = mask[1, 0, 2:4] = mask[2, :, ::2] = True  # and the last example is told nothing
     alpha, sigma = torch.full((4, 1, 1), 0.3), torch.full((4, 1, 1), 0.7)
     u_t = alpha * u[:4] + sigma * torch.randn(4, 2, 8, generator=gen(5))
-    found = measured(u)(u_t, alpha, sigma, Told(u[:4], mask))
+    wiener = measured(u)
+    found, noisy = wiener(u_t, alpha, sigma, Told(u[:4], mask)), wiener(u_t, alpha, sigma, None)
     for i in range(4):
         for c in range(2):
+            if i == 3:
+                torch.testing.assert_close(found[i], noisy[i])
+                continue
             told = mask[i, c]
             gain = torch.where(told, 1.0, 0.3).double()
             seen = torch.where(told, u[i, c], u_t[i, c]).double()
@@ -87,6 +92,41 @@ def test_examples_told_alike_are_solved_at_once_and_those_told_nothing_not_at_al
     some = wiener(u[:6], each, each, Told(u[:6], mask, first=2))
     torch.testing.assert_close(some[:2], at_once[:2])
     torch.testing.assert_close(some[2:], wiener(u[:6], each, each, None)[2:])
+
+
+def test_a_missing_value_that_is_told_says_nothing_of_others():
+    u, one = remembering(500), torch.full((6, 1, 1), 0.5)
+    wiener, mask, blanks = measured(u), torch.zeros(6, 2, 8, dtype=torch.bool), torch.zeros(6, 2, 8)
+    mask[:, :, :4] = True
+    blanks[:, 0, 3] = 1
+    told = mask.clone()
+    told[:, 0, 3] = False
+    found = wiener(u[:6], one, one, Told(u[:6], mask, blanks=blanks))
+    torch.testing.assert_close(found, wiener(u[:6], one, one, Told(u[:6], told)))
+    assert not torch.allclose(found, wiener(u[:6], one, one, Told(u[:6], mask)))
+
+
+@pytest.mark.parametrize("rows", [12, 30])
+def test_few_rows_are_as_good_as_none_and_some_are_shrunk(rows):
+    u, u_t = remembering(rows), torch.randn(50, 2, 8, generator=gen(9))
+    alpha, sigma = torch.full((1, 1, 1), 0.8), torch.full((1, 1, 1), 0.6)
+    found = measured(u)(u_t, alpha, sigma, None)
+    if rows < 24:
+        torch.testing.assert_close(found, 0.8 * u_t)
+        return
+    off = (u - u.mean(0)).double()
+    raw = torch.linalg.eigvalsh(torch.einsum("nci,ncj->cij", off, off) / rows)
+    assert (measured(u).variances.min(1).values > 1.5 * raw.min(1).values).all()
+
+
+def test_a_channel_that_never_changes_is_no_trouble():
+    u = remembering(500)
+    u[:, 1] = 0.0
+    one, mask = torch.full((1, 1, 1), 0.5), torch.zeros(5, 2, 8, dtype=torch.bool)
+    mask[:, :, 1::2] = True
+    found = measured(u)(u[:5], one, one, Told(u[:5], mask, alike=True))
+    assert found.isfinite().all()
+    torch.testing.assert_close(found[:, 1], torch.zeros(5, 8), atol=1e-5, rtol=0)
 
 
 def test_symbols_are_left_to_the_network():
@@ -152,6 +192,9 @@ def test_short_rows_of_numbers_suit():
     assert not suits(Space((Real(1),), (4, 4)))
     assert not suits(Space((Category(3),), (8,)))
     assert not suits(Space((Real(1),)))
+    for space in (Space((Real(1),)), Space((Real(1),), (4, 4)), Space((Category(3),), (8,))):
+        with pytest.raises(ValueError, match="in a row of at most"):
+            Wiener(space)
 
 
 def test_noise_without_end_is_said_to_be_as_much_as_training_shows():

@@ -20,8 +20,8 @@ SYMBOL_SCALE = 3.0
 CERTAIN = 100.0
 """The logit of a symbol that is known."""
 LOUDEST = 5.0
-"""ln(σ/α) above which a network is not told how much more noise there is: training shows it none of that, and what it
-makes of a number it has never seen is not the mean of the data, which is all there is to say."""
+"""ln(σ/α) above which a network is not told how much more noise there is: training shows it next to none of that, and
+what it makes of a number it has never seen is not the mean of the data, which is all there is to say."""
 
 
 class Coordinates(nn.Module):
@@ -94,6 +94,7 @@ class Denoiser(nn.Module):
         self, space: Space, network: nn.Module, path: Path, *, told: bool = False, linear: bool = False
     ) -> None:
         super().__init__()
+        self.observed = space
         self.space = space.with_likelihood("gaussian").always()  # what does not count is learnt as well (`filled`)
         self.network = network
         self.path = path
@@ -148,7 +149,8 @@ class Denoiser(nn.Module):
         """
         u = self.coordinates.embed(x)
         u_t = _broadcast(self.path.alpha(t), x) * u + _broadcast(self.path.sigma(t), x) * z
-        params, c_out = self.params(u_t, t, condition, None if mask is None else Told(u, mask, first))
+        known = None if mask is None else Told(u, mask, first, blanks=self.observed.blanks(x))
+        params, c_out = self.params(u_t, t, condition, known)
         if mask is not None:
             params = torch.where(mask, torch.where(self.is_real, u, CERTAIN * x), params)
         miss = self.space.nll(

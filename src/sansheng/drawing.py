@@ -83,7 +83,9 @@ def _told(denoiser: Denoiser | NoisePredictor, known: Known | None) -> Told | No
     if known is None or known.mask is None or not is_told(denoiser, known):
         return None
     alike = bool((known.mask == known.mask[:1]).all())
-    return Told(denoiser.coordinates.embed(known.x), known.mask, alike=alike)
+    assert isinstance(denoiser, Denoiser)
+    blanks = denoiser.observed.blanks(known.x)
+    return Told(denoiser.coordinates.embed(known.x), known.mask, alike=alike, blanks=blanks)
 
 
 def _finish(denoiser: Denoiser | NoisePredictor, u: Tensor, within: Within | None) -> Tensor:

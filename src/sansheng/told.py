@@ -27,20 +27,30 @@ class Told:
     """u ``(B, C, *P)`` is known where `mask`, as large, is True.
 
     first: how many of the first examples may be told anything; None for all. alike: all are told the same cells.
+    blanks: 1 where what is told is that a number is missing, which says nothing of its value.
     """
 
     u: Float[Tensor, "B C *P"]
     mask: Bool[Tensor, "B C *P"]
     first: int | None = None
     alike: bool = False
+    blanks: Float[Tensor, "B C *P"] | None = None
+
+    @property
+    def solid(self) -> Bool[Tensor, "B C *P"]:
+        """Where values are told."""
+        return self.mask if self.blanks is None else self.mask & (self.blanks == 0)
 
     def keep(self, mean: Tensor) -> Tensor:
         return torch.where(self.mask, self.u, mean)
 
     def of(self, channels: Int[Tensor, " K"]) -> Told:
         """Of these channels, and of the first examples alone."""
-        u, mask = (value[: self.first].index_select(1, channels) for value in (self.u, self.mask))
-        return Told(u, mask, alike=self.alike)
+        parts = (self.u, self.mask, self.blanks)
+        u, mask, blanks = (p if p is None else p[: self.first].index_select(1, channels) for p in parts)
+        assert u is not None
+        assert mask is not None
+        return Told(u, mask, alike=self.alike and blanks is None, blanks=blanks)
 
 
 def tell(
@@ -83,11 +93,13 @@ def draw_masks(
     mask = torch.where(kind < 2, torch.where(kind == 0, before, ~inside), torch.where(kind == 2, inside, single))
     left_out = uniform(n, int(units[-1]) + 1).index_select(1, placed(units, device)) < 0.5
     partly = like(uniform(n) < 0.5) & left_out[(...,) + (None,) * len(sides)]
-    return mask & ~partly & like(torch.arange(n, device=device) < told_examples(n, share))
+    first = told_examples(n, share)
+    chosen = (torch.arange(n, device=device) < first) & (uniform(n) < share * n / max(1, first))
+    return mask & ~partly & like(chosen)
 
 
 def told_examples(n: int, share: float) -> int:
-    """How many of `n` examples are told cells: a number known beforehand, as no number drawn on a GPU is."""
+    """How many of `n` examples are told cells at most: known beforehand, as no number drawn on a GPU is."""
     return math.ceil(n * share)
 
 
