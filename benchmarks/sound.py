@@ -7,9 +7,9 @@ The files are called {digit}_{speaker}_{take}.wav; takes 0 to 4 are held out, an
 judges, one for digits and one for speakers, are small convolutional networks trained on the log-mel pictures of real
 training recordings; they hear what is decoded, turned into pictures again. "representation" is the held-out recordings
 turned into what models see and back: the ceiling. Every family draws equally many recordings of every digit and every
-speaker. With ``--guidance 1,1.5,2`` diffusion and flow are drawn at several strengths. A line of
-JSON is added to ``--out`` for every row; ten recordings of each family are written to ``--runs``, and to ``--picture``
-their spectrograms at the first strength.
+speaker. With ``--guidance 1,1.5,2`` diffusion and flow are drawn at several strengths. A line of JSON is added to
+``--out`` for every row; ten recordings of each family are written to ``--runs``, and to ``--picture`` their spectrograms
+at the first strength.
 """
 
 from __future__ import annotations

@@ -6,6 +6,7 @@ which reads in any order (Hoogeboom 2022, eq. 5; Ou 2025), so that only how many
 
 from __future__ import annotations
 
+import functools
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -111,8 +112,6 @@ class MaskedDiffusion(GenerativeModel):
         return torch.rand(n, self.space.size, generator=generator, device=device).argsort(1).argsort(1)
 
     def _logits(self, x: Tensor, mask: Bool[Tensor, "B D"], condition: Tensor | None) -> Tensor:
-        if self._teller is not None:
-            return self._teller.tell(_numbered(x), ~mask, mask.float().mean(1), condition).float().mT
         return self.network(x * ~self._channels(mask), mask.float().mean(1), condition).float()
 
     def _channels(self, mask: Tensor) -> Tensor:
@@ -146,11 +145,16 @@ class MaskedDiffusion(GenerativeModel):
         for step in range(steps):
             first, last = (self.space.size * i // steps for i in (step, step + 1))
             mask = (ranks >= first) & ~shown
-            logits = self._logits(x, mask, known)
+            due = mask & (ranks < last)
+            ask = functools.partial(_asked, x=x, mask=mask, due=due)
+            logits = ask(self, known)
             if poorer is not None:
-                without = poorer._logits(x, mask, dropped)
+                without = ask(poorer, dropped)
                 logits = without + scale * (logits - without)
-            self._reveal(x, logits / self.temperature, mask & (ranks < last), generator)
+            if self._teller is None:
+                self._reveal(x, logits / self.temperature, due, generator)
+            else:
+                _write(x, logits / self.temperature, due, generator)
         return x
 
     def _reveal(self, x: Tensor, logits: Tensor, due: Bool[Tensor, "B D"], generator: torch.Generator) -> None:
@@ -195,6 +199,21 @@ def _numbered(x: Float[Tensor, "B C L"]) -> Int[Tensor, "B L"]:
     """The numbers of one-hot vectors; 0 where there is none, as only what is hidden may be. It is exact, and takes a
     fifth of the time of `argmax` on a CPU."""
     return (x * torch.arange(x.shape[1], device=x.device).view(-1, 1)).sum(1).long()
+
+
+def _asked(model: MaskedDiffusion, condition: Tensor | None, *, x: Tensor, mask: Tensor, due: Tensor) -> Tensor:
+    """Logits of all symbols, or where a model takes these by their numbers ``(M, C)`` of the M that are due."""
+    if model._teller is None:
+        return model._logits(x, mask, condition)
+    return model._teller.tell(_numbered(x), ~mask, mask.float().mean(1), condition, asked=due).float()
+
+
+def _write(x: Tensor, logits: Float[Tensor, "M C"], due: Bool[Tensor, "B L"], generator: torch.Generator) -> None:
+    """Write symbols drawn from `logits` into the zeros of `x` where they are due."""
+    example, position = due.nonzero(as_tuple=True)
+    if len(example):
+        drawn = torch.multinomial(logits.softmax(1), 1, generator=generator).squeeze(1)
+        x[example, drawn, position] = 1.0
 
 
 def _scale(settings: Sampling) -> float:
