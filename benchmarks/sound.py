@@ -8,8 +8,8 @@ judges, one for digits and one for speakers, are small convolutional networks tr
 training recordings; they hear what is decoded, turned into pictures again. "representation" is the held-out recordings
 turned into what models see and back: the ceiling. Every family draws equally many recordings of every digit and every
 speaker. With ``--guidance 1,1.5,2`` diffusion and flow are drawn at several strengths. A line of JSON is added to
-``--out`` for every row; ten recordings of each family are written to ``--runs``, and to ``--picture`` their spectrograms
-at the first strength.
+``--out`` for every row; ten recordings of each family are written to ``--runs``, and to ``--picture`` their
+spectrograms at the first strength.
 """
 
 from __future__ import annotations
