@@ -24,8 +24,8 @@ FAINTEST = 1e-3
 TINY = 1e-9
 LONGEST = 160
 """Positions up to which solving for what is told costs no more than the network does."""
-ENOUGH, MOST = 3, 20_000
-"""Rows for every position from which a law is measured: fewer say less than nothing. And how many are looked at."""
+MOST = 20_000
+"""Rows that a law is measured on, at most."""
 
 
 def suits(space: Space) -> bool:
@@ -63,14 +63,17 @@ class Wiener(nn.Module):
         self.register_buffer("variances", torch.ones(len(numbers), length))
 
     def measure(self, u: Float[Tensor, "N C L"]) -> None:
-        """Set the law from training data, its covariances shrunk (Ledoit 2004); from fewer rows than `ENOUGH` none."""
-        from sklearn.covariance import ledoit_wolf  # a second that those who only draw need not wait
+        """Set the law from training data, unless there is but one row.
 
+        The fewer rows, the more of what one frequency (discrete cosine) says of another is taken away (Ledoit 2004, of
+        correlations): what is left says how strong each of them is, which ten rows show. Shrunk without frequencies,
+        240 windows of prices in 24 steps leave noise of 0.1 at 0.065 in place of 0.048.
+        """
         step = -(-len(u) // MOST)
         values = u[::step].index_select(1, self.numbers).cpu().double().numpy()
-        if len(values) < ENOUGH * values.shape[2]:
+        if len(values) < 2:
             return
-        covariance = torch.from_numpy(np.stack([ledoit_wolf(rows)[0] for rows in values.swapaxes(0, 1)]))
+        covariance = torch.from_numpy(np.stack([_covariance(rows) for rows in values.swapaxes(0, 1)]))
         variances, directions = torch.linalg.eigh(covariance)  # on the processor: some accelerators have none
         self.mean.copy_(torch.from_numpy(values.mean(0)))
         self.covariance.copy_(covariance + NUGGET * torch.eye(values.shape[2]))
@@ -113,6 +116,17 @@ class Wiener(nn.Module):
         solved = _solved(joint, sides)
         weights = solved[0].permute(2, 0, 1) if alike else solved[..., 0]
         return self.mean + (weights.transpose(0, 1) @ self.covariance).transpose(0, 1)
+
+
+def _covariance(rows: Float[np.ndarray, "N L"]) -> Float[np.ndarray, "L L"]:
+    """That of cosines, their correlations shrunk to none."""
+    from scipy.fft import dct, idct
+    from sklearn.covariance import ledoit_wolf  # a second that those who only draw need not wait
+
+    waves = np.asarray(dct(rows, axis=1, norm="ortho"))
+    spread = np.maximum(waves.std(0), TINY)
+    shrunk = spread[:, None] * ledoit_wolf(waves / spread)[0] * spread
+    return np.asarray(idct(np.asarray(idct(shrunk, axis=0, norm="ortho")), axis=1, norm="ortho"))
 
 
 def _solved(matrices: Float[Tensor, "N C L L"], sides: Float[Tensor, "N C L K"]) -> Float[Tensor, "N C L K"]:

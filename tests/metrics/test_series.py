@@ -144,6 +144,19 @@ def test_random_kernels_tell_memory_apart_and_are_drawn_from_a_seed():
         RandomKernels(both, seed=0).predict(fresh)
 
 
+def test_windows_that_were_each_standardized_may_be_a_hair_off():
+    def standardized(*args, **kwargs):
+        x = autoregressive(*args, **kwargs)
+        return (x - x.mean(1, keepdims=True)) / x.std(1, keepdims=True)
+
+    train = np.concatenate([standardized(200, memory=0.95, seed=0), standardized(200, memory=0.2, seed=1)])
+    kernels = RandomKernels(train, np.repeat([0, 1], 200), seed=0)
+    fresh = np.concatenate([standardized(200, memory=0.95, seed=2), standardized(200, memory=0.2, seed=3)])
+    off = fresh * 1.01 + 0.01
+    assert (kernels.predict(off) == np.repeat([0, 1], 200)).mean() > 0.95
+    assert np.abs(kernels(off) - kernels(fresh)).max() < 1
+
+
 def test_features_of_windows_with_gaps_and_of_two_steps():
     x = autoregressive(60, length=2)
     x[0, 0, 0] = np.nan

@@ -17,6 +17,9 @@ KERNEL_SIZES = (7, 9, 11)
 """Of the random kernels (Dempster 2020, section 3.1)."""
 PARTS, FAINT = 64, 1e-3
 """Principal components, at most; those with less than this share of the variance of the first are not blown up."""
+FLAT = 1e-3
+"""Of a response in units of its channel, a deviation that counts as none (the mean of windows that were each
+standardized): blown up, it would outvote all others once windows are a hair off."""
 CHUNK = 2000
 RIDGES = np.logspace(-3, 3, 10)
 
@@ -38,7 +41,8 @@ class RandomKernels:
         length, channels = train.shape[1:]
         self.kernels = [_kernel(rng, length, channels) for _ in range(KERNELS)]
         raw = self._responses(train)
-        self.centre, self.spread = raw.mean(0), np.maximum(raw.std(0), 1e-6)
+        spread = raw.std(0)
+        self.centre, self.spread = raw.mean(0), np.where(spread < FLAT, 1.0, spread)
         covariance = np.cov((raw - self.centre) / self.spread, rowvar=False)
         values, vectors = np.linalg.eigh(covariance)
         best = np.argsort(-values)[: min(PARTS, max(2, len(train) // 4))]
