@@ -12,8 +12,9 @@ from sansheng.animate import animate_sampling, animate_training
 from sansheng.cli import main
 from sansheng.codecs.base import Records
 from sansheng.errors import DataError
-from sansheng.filling import Drawing, enlarge, fill_hole, fill_lines, fill_text, parse_hole
+from sansheng.filling import Drawing, enlarge, fill_hole, parse_hole
 from sansheng.run import Run, train
+from sansheng.text_gaps import fill_lines, fill_text
 
 
 @pytest.fixture(scope="module")

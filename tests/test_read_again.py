@@ -18,6 +18,7 @@ from sansheng.data import open_data
 from sansheng.errors import DataError
 from sansheng.run import Run, load, train
 from sansheng.score import fit_scorer
+from sansheng.text_gaps import fill_lines
 
 SMALL = {"steps": 2, "parameters": 3000, "settings": {"threads": 1}, "previews": False}
 HOLE = [slice(0, 2), slice(0, 2)]
@@ -119,9 +120,9 @@ def test_lines_are_filled_under_their_labels_or_others(tmp_path: Path) -> None:
     lines = Records(["abc", "bcd"] * 10, {"who": who})
     run = train(lines, kind="text", family="diffusion", condition="who", out=tmp_path / "run", **SMALL)
     how = filling.Drawing(draws=2, steps=2)
-    made = filling.fill_lines(run, ["a_c", "b__"], how=how, labels={"who": np.array(["eve", "bob"])})
+    made = fill_lines(run, ["a_c", "b__"], how=how, labels={"who": np.array(["eve", "bob"])})
     assert made.labels["who"].tolist() == ["eve", "eve", "bob", "bob"]
-    assert set(filling.fill_lines(run, ["a_c"], how=how).labels["who"]) <= set(who)
+    assert set(fill_lines(run, ["a_c"], how=how).labels["who"]) <= set(who)
 
 
 # -- the scale ---------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Draw what is missing of a person's records, given what is there: holes in pictures, gaps in lines, small pictures.
+"""Draw what is missing of a person's records, given what is there: holes in pictures, small pictures, any cells.
 
 The one constraint: what is known comes back as it was; only diffusion and flow, which see through noise, can do this.
 """
@@ -13,9 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sansheng.codecs.base import Records
+from sansheng.codecs.base import Encoded, Records
 from sansheng.codecs.labels import Labelled
-from sansheng.codecs.text import TextCodec
 from sansheng.loop import derive_seed
 from sansheng.model import Known, Sampling, known_cells, known_means
 from sansheng.run import Run
@@ -38,8 +37,6 @@ class Drawing:
 
 ONCE = Drawing()
 CHUNK = 100
-GAP = "_"
-"""Stands for a character to be found."""
 
 
 def fill_hole(run: Run, records: Records, hole: Sequence[slice], how: Drawing = ONCE) -> Records:
@@ -54,100 +51,21 @@ def fill_hole(run: Run, records: Records, hole: Sequence[slice], how: Drawing = 
     known[(slice(None), *hole)] = False
     if known.all():
         raise ValueError(f"the hole is outside of {' x '.join(map(str, space.positions))} positions")
-    return _draw(run, records, lambda x: known_cells(x, known.to(x.device).expand_as(x)), how)
+    return _draw_whole(run, records, lambda x: known_cells(x, known.to(x.device).expand_as(x)), how)
 
 
-def fill_cells(run: Run, records: Records, known: Tensor, how: Drawing = ONCE) -> Records:
-    """Each record with the numbers of its encoded form that are not `known`, ``(N, C, *P)`` bool, drawn anew."""
-    order = iter(known.repeat_interleave(how.draws, 0).split(CHUNK))
-    return _draw(run, records, lambda x: known_cells(x, next(order).to(x.device)), how)
-
-
-def fill_lines(
-    run: Run, lines: Sequence[str], *, gap: str = GAP, how: Drawing = ONCE,
-    labels: Mapping[str, np.ndarray] | None = None,
+def fill_cells(
+    run: Run, records: Records, known: Tensor, how: Drawing = ONCE, *,
+    encode: Callable[[Records], Encoded] | None = None,
+    decode: Callable[[Tensor, Tensor | None], Records] | None = None,
 ) -> Records:  # fmt: skip
-    """Each line with its `gap` characters replaced by drawn ones. labels: of the lines, where they have any.
+    """Each record with the numbers of its encoded form that are not `known`, ``(N, C, *P)`` bool, drawn anew.
 
-    A line that ends in a gap may end earlier or go on. Raises ValueError for a model of anything but text, a gap that
-    is a character of the data, or a line longer than those the model draws.
+    encode, decode: in place of the codec's own.
     """
-    codec = run.codec
-    if not isinstance(codec, TextCodec):
-        raise ValueError("gaps in lines are for models of text")
-    if len(gap) != 1 or gap in codec.alphabet:
-        raise ValueError(f"{gap!r} is a character of the data: choose another --gap")
-    lines, given = [_in_known(line, codec, gap) for line in lines], lines
-    most = codec.length - (codec.unit == "lines")
-    for place, n in enumerate(codec.tokens.lengths(lines)):
-        if n > most:
-            symbols = "symbols" if codec.tokens.kind == "bpe" else codec.tokens.kind
-            raise ValueError(f"line {place + 1} has {n:,} {symbols}, and this model draws lines of at most {most:,}")
-    at = torch.zeros(len(lines), codec.length, dtype=torch.bool)
-    for row, line in enumerate(lines):
-        places = [place for place in codec.tokens.places(line, gap) if place < codec.length]
-        at[row, places] = True
-        if places and line.endswith(gap):
-            at[row, places[-1] :] = True
-    records = Records(
-        [line.replace(gap, codec.alphabet[:1] or "a") for line in lines], labels or {}, {"unit": codec.unit}
-    )
-    known = ~at[:, None].expand(-1, codec.space.channels, -1)
-    made = fill_cells(run, records, known, how)
-    if codec.tokens.kind != "characters":
-        return made
-    whole = [line for line in given for _ in range(how.draws)]
-    return replace(made, values=[_kept(line, new, gap) for line, new in zip(whole, made.values, strict=True)])
-
-
-def _in_known(line: str, codec: TextCodec, gap: str) -> str:
-    """A line with a stand-in for what the model does not know, so that every character keeps its place."""
-    if codec.tokens.kind != "characters":
-        return line
-    return "".join(c if c == gap or c in codec.alphabet else codec.alphabet[0] for c in line)
-
-
-def _kept(line: str, drawn: str, gap: str) -> str:
-    """`drawn`, as far as it goes, with the characters of the line that are no gap."""
-    return "".join(old if old != gap else new for old, new in zip(line, drawn, strict=False)) + drawn[len(line) :]
-
-
-def fill_text(run: Run, text: str, *, gap: str = GAP, length: int | None = None, how: Drawing = ONCE) -> list[str]:
-    """`draws` of a text of any length, its `gap` characters replaced by drawn ones, for a model of windows.
-
-    length: how many characters it is to have, going on after its end; where there are no gaps and no length is given,
-    by half a window, and to a whole one at least. Gaps are filled from the first on, a window at a time, half of which
-    is known to stand before them. Characters that are known stay, whatever the model knows of them. Raises ValueError
-    for other models, and for a length below that of the text.
-    """
-    size = _window_of(run)
-    wanted = length or (len(text) if gap in text else max(size, len(text) + size // 2))
-    if wanted < len(text):
-        raise ValueError(f"the text has {len(text):,} characters already, more than the length asked for, {wanted:,}")
-    template = text + gap * (max(wanted, size) - len(text))
-    texts, seed = [template] * how.draws, how.seed
-    while gap in texts[0][:wanted]:
-        start = max(0, min(texts[0].index(gap) - size // 2, len(template) - size))
-        span = slice(start, start + size)
-        one = replace(how, draws=1, seed=derive_seed(seed, start, "text"))
-        made = fill_lines(run, [each[span] for each in texts], gap=gap, how=one).values
-        filled = zip(texts, made, strict=True)
-        texts = [each[:start] + _merged(each[span], new, gap) + each[span.stop :] for each, new in filled]
-    return [each[:wanted] for each in texts]
-
-
-def _window_of(run: Run) -> int:
-    """Characters of a window. Raises ValueError for a model of anything else."""
-    codec = run.codec
-    if not isinstance(codec, TextCodec) or codec.unit != "windows" or codec.tokens.kind != "characters":
-        raise ValueError("a text goes on, and its gaps are filled, by models of windows of characters")
-    return codec.length
-
-
-def _merged(known: str, drawn: str, gap: str) -> str:
-    """`known` with its gaps taken from `drawn`, and spaces where that ended early."""
-    drawn = drawn.ljust(len(known))
-    return "".join(new if old == gap else old for old, new in zip(known, drawn, strict=True))
+    order = iter(known.repeat_interleave(how.draws, 0).split(CHUNK))
+    cells = lambda x: known_cells(x, next(order).to(x.device))  # noqa: E731
+    return _draw(run, records, cells, how, encode or run.codec.encode, decode or run.codec.decode)
 
 
 def enlarge(run: Run, records: Records, how: Drawing = ONCE) -> Records:
@@ -163,16 +81,23 @@ def enlarge(run: Run, records: Records, how: Drawing = ONCE) -> Records:
     values = np.asarray(records.values)
     for axis in range(1, values.ndim - 1):
         values = values.repeat(factor, axis)
-    return _draw(run, Records(values, records.labels), lambda x: known_means(x, factor), how)
+    return _draw_whole(run, Records(values, records.labels), lambda x: known_means(x, factor), how)
 
 
-def _draw(run: Run, records: Records, known: Callable[[Tensor], Known], how: Drawing) -> Records:
+def _draw_whole(run: Run, records: Records, known: Callable[[Tensor], Known], how: Drawing) -> Records:
+    return _draw(run, records, known, how, run.codec.encode, run.codec.decode)
+
+
+def _draw(
+    run: Run, records: Records, known: Callable[[Tensor], Known], how: Drawing,
+    encode: Callable[[Records], Encoded], decode: Callable[[Tensor, Tensor | None], Records],
+) -> Records:  # fmt: skip
     """`draws` of each record; known: encoded records ``(B, C, *P)`` -> `Known`."""
     if how.draws < 1:
         raise ValueError(f"draw at least once, not {how.draws} times")
     own = records.take(np.arange(len(records)).repeat(how.draws))
     repeated = labelled(run, own, how.where, how.seed)
-    encoded = run.codec.encode(repeated)
+    encoded = encode(repeated)
     condition = encoded.condition
     if condition is None:
         condition = run.condition_rows(len(repeated), {}, how.seed)
@@ -183,7 +108,7 @@ def _draw(run: Run, records: Records, known: Callable[[Tensor], Known], how: Dra
         given = None if condition is None else condition[first : first + CHUNK].to(run.device)
         settings = Sampling(how.steps, how.sampler, how.guidance, known=known(x))
         pieces.append(run.model.sample(len(x), condition=given, settings=settings, generator=generator).cpu())
-    return with_own_labels(run.codec.decode(torch.cat(pieces), condition), called(repeated, own, how.where))
+    return with_own_labels(decode(torch.cat(pieces), condition), called(repeated, own, how.where))
 
 
 def labelled(run: Run, records: Records, where: Mapping[str, Any], seed: int) -> Records:

@@ -44,18 +44,20 @@ def fill(
     """
 
     def act(module: Any, trained: Any, records: Any, given: Any, observe: Observer) -> Any:
+        from sansheng import text_gaps
+
         lines = isinstance(records.values, list)
         count = n if n is not None else len(records) if lines else FEW
         some, how = _first(records, count, observe), module.Drawing(draws, seed, steps, where=given)
         if hole is not None:
             return module.fill_hole(trained, some, module.parse_hole(hole), how)
         if records.about.get("unit") == "windows":
-            made = module.fill_text(trained, records.values[0], gap=gap, length=length, how=how)
+            made = text_gaps.fill_text(trained, records.values[0], gap=gap, length=length, how=how)
             return replace(records, values=made)
         if length is not None:
             raise ValueError("--length is for models of one long text")
         if lines:
-            return module.fill_lines(trained, some.values, gap=gap, how=how, labels=some.labels)
+            return text_gaps.fill_lines(trained, some.values, gap=gap, how=how, labels=some.labels)
         raise ValueError("say with --hole what of these data is to be drawn anew, such as --hole 4:8,0:8")
 
     _write(run, data, where, out, device, force, quiet, act)

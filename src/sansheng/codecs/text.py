@@ -42,10 +42,11 @@ class TextCodec:
 
     def __init__(
         self, tokens: Tokens, length: int, conditions: Conditions, description: list[tuple[str, str]], *,
-        unit: str = "lines",
+        unit: str = "lines", window: int = 0,
     ) -> None:  # fmt: skip
-        """length: positions L, with the end mark's where texts are lines. unit: lines, or windows of a long text."""
-        self.tokens, self.length, self.unit = tokens, length, unit
+        """length: positions L, with the end mark's where texts are lines. unit: lines, or windows of a long text, of
+        `window` characters."""
+        self.tokens, self.length, self.unit, self.window = tokens, length, unit, window
         self.conditions = conditions
         self.description = description
         self.space = Space((Category(1 + tokens.size),), (length,))
@@ -78,13 +79,18 @@ class TextCodec:
         if cut:
             description.append(("cut", f"{cut:,} lines longer than {length - end} {symbols} are cut"))
         conditions = Conditions.fit(records.labels, condition)
-        return cls(tokens, length, conditions, description + summarise(records.labels), unit=unit)
+        window = records.about.get("window", max(map(len, lines))) if unit == "windows" else 0
+        return cls(tokens, length, conditions, description + summarise(records.labels), unit=unit, window=window)
 
     def encode(self, records: Records) -> Encoded:
         """One-hot ``(N, V, L)``, made of levels when asked for. What the vocabulary lacks is replaced or left out; what
         is too long is cut."""
         lines, end = _checked(records.values, self.unit), int(self.unit == "lines")
         levels = np.pad(self.tokens.levels(lines, self.length - end), ((0, 0), (0, end)), constant_values=END)
+        return self.encode_levels(levels, records)
+
+    def encode_levels(self, levels: np.ndarray, records: Records) -> Encoded:
+        """As `encode`, of the levels ``(N, L)`` of texts; of the records only labels are read."""
         small = torch.from_numpy(levels.astype(np.int16))
 
         def one_hot(index: np.ndarray) -> Tensor:
@@ -140,9 +146,8 @@ class TextCodec:
         return path
 
     def reading(self) -> dict[str, str]:
-        """Options that read other text as this was, windows of characters as long as these."""
-        windows = self.unit == "windows" and self.tokens.kind == "characters"
-        return {"unit": self.unit, **({"window": str(self.length)} if windows else {})}
+        """Options that read other text as this was, windows as long as these."""
+        return {"unit": self.unit, **({"window": str(self.window)} if self.window else {})}
 
     def describe(self) -> list[tuple[str, str]]:
         given = [("condition", ", ".join(self.condition_names))] if self.condition_names else []
@@ -154,6 +159,7 @@ class TextCodec:
             **self.tokens.to_json(),
             "unit": self.unit,
             "length": self.length,
+            "window": self.window,
             "conditions": self.conditions.to_json(),
             "description": [list(line) for line in self.description],
         }
@@ -166,7 +172,8 @@ class TextCodec:
         """Restore what `to_json` and `arrays` saved."""
         description = [(name, text) for name, text in data["description"]]
         tokens, conditions = tokens_from_json(data), Conditions.from_json(data["conditions"])
-        return cls(tokens, data["length"], conditions, description, unit=data["unit"])
+        window = data.get("window", data["length"] if data["unit"] == "windows" else 0)  # older ones had none
+        return cls(tokens, data["length"], conditions, description, unit=data["unit"], window=window)
 
 
 def _checked(lines: Any, unit: str) -> list[str]:

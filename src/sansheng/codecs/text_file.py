@@ -99,7 +99,7 @@ def from_long(text: str, options: Mapping[str, str]) -> Source:
         f"last {len(text) - cut:,} are held out; training windows overlap"
     ]
     if "tokens" not in options and len(text) >= OF_WORDS:
-        notes.append("pieces of words (--tokens bpe:4000) come nearer to a text this long, but do not go on after one")
+        notes.append("pieces of words (--tokens bpe:4000) come nearer to a text this long")
     about = _about("windows", options) | {"window": size}
     return Source(Records(train, {}, about), Records(test, {}, about), notes)
 

@@ -5,6 +5,7 @@ The one constraint: level 0 is the end mark, in every vocabulary, and fills what
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any, Protocol, final, runtime_checkable
@@ -13,11 +14,14 @@ import numpy as np
 
 from sansheng.errors import DataError, unknown
 
-END = 0
+END, GAP = 0, -1
+"""The level that ends a text, and what stands for one that is not known."""
 MAX_ALPHABET = 256
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 COVERED = 0.98
 """With this share of a text in the commonest characters, they are its symbols; with less, bytes are."""
+USUAL = 3.0
+"""Characters of a piece, where none is known."""
 PIECES = 512
 """Levels of a byte-pair vocabulary unless told: more make every example dearer to learn from."""
 FEWEST_PIECES, MOST_PIECES = 257, 32_000
@@ -44,8 +48,9 @@ class Tokens(Protocol):
         """The text before the first end mark of each row of ``(N, L)``."""
         ...
 
-    def places(self, line: str, gap: str) -> list[int]:
-        """Which symbols of a line are gaps. Raises ValueError where that cannot be told."""
+    def with_gaps(self, line: str, gap: str) -> np.ndarray:
+        """``(L,)`` levels of all of a line, `GAP` for a symbol to be found in place of each `gap`, or for about as many
+        as so many characters are. Raises ValueError for a `gap` that cannot stand for one."""
         ...
 
     def describe(self) -> list[tuple[str, str]]: ...
@@ -143,8 +148,13 @@ class Characters:
         codes = np.where(over, np.uint32(END), self._codes[levels])
         return np.ascontiguousarray(codes).view(f"<U{levels.shape[1]}")[:, 0].tolist()
 
-    def places(self, line: str, gap: str) -> list[int]:
-        return [i for i, character in enumerate(line) if character == gap]
+    def with_gaps(self, line: str, gap: str) -> np.ndarray:
+        """Every character keeps its place: one without a level has that of the replacement character, or the first."""
+        levels, strange = self._look_up([line], max(1, len(line)))
+        levels = levels[0, : len(line)].astype(np.int64)
+        levels[strange[0, : len(line)]] = 1 + max(0, self.alphabet.find(REPLACEMENT))
+        levels[[character == gap for character in line]] = GAP
+        return levels
 
     def describe(self) -> list[tuple[str, str]]:
         return self.remarks
@@ -173,10 +183,11 @@ class Bytes:
         """Bytes that are no UTF-8 become the replacement character."""
         return [_text(row) for row in levels]
 
-    def places(self, line: str, gap: str) -> list[int]:
+    def with_gaps(self, line: str, gap: str) -> np.ndarray:
         if len(_utf8(gap)) != 1:
             raise ValueError(f"a gap in text of bytes is one byte, and {gap!r} is more")
-        return [i for i, byte in enumerate(_utf8(line)) if byte == ord(gap)]
+        data = np.frombuffer(_utf8(line), np.uint8)
+        return np.where(data == ord(gap), GAP, data.astype(np.int64) + 1)
 
     def describe(self) -> list[tuple[str, str]]:
         return [("alphabet", "256 bytes of UTF-8")]
@@ -223,14 +234,18 @@ class Pieces:
     def lines(self, levels: np.ndarray) -> list[str]:
         return self._coder.decode_batch([(_before_end(row) - 1).tolist() for row in levels])
 
-    def places(self, line: str, gap: str) -> list[int]:
-        known = line.rstrip(gap)
-        if gap in known:
-            raise ValueError(
-                "gaps within text made of pieces cannot be filled; train on characters or bytes (--tokens)"
-            )
-        n = len(self._codes([known])[0])
-        return list(range(n, n + len(line) - len(known)))
+    def with_gaps(self, line: str, gap: str) -> np.ndarray:
+        """What stands between gaps is cut into pieces by itself; a gap has as many as so many characters would make,
+        and of spaces before it none stand alone, as pieces of words begin with theirs."""
+        runs = re.split(f"({re.escape(gap)}+)", line)
+        known = [*(text.rstrip(" ") for text in runs[:-1:2]), runs[-1]]
+        codes = self._codes(known)
+        n = sum(map(len, codes))
+        each = sum(map(len, known)) / n if n else USUAL
+        places = [[GAP] * max(1, round(len(run) / each)) for run in runs[1::2]]
+        levels = [[code + 1 for code in some] for some in codes]
+        parts = [part for pair in zip(levels, [*places, []], strict=True) for part in pair]
+        return np.array([level for part in parts for level in part], dtype=np.int64)
 
     def describe(self) -> list[tuple[str, str]]:
         return [("alphabet", f"{self.size:,} pieces of words by byte-pair encoding")]
