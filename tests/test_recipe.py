@@ -188,9 +188,10 @@ def test_small_and_packed_critics_are_built(family: str) -> None:
     )
 
 
-def test_the_temperature_of_short_lines_goes_with_the_masked_path() -> None:
-    assert recipe("diffusion", SPACES["word"]).settings["temperature"] < 1
-    assert "temperature" not in recipe("diffusion", SPACES["word"], path="edm").settings
+def test_a_temperature_goes_with_the_masked_path() -> None:
+    """Unless told, lines are drawn from the law whose bound is told."""
+    assert build(recipe("diffusion", SPACES["word"]), SPACES["word"], None).temperature == 1
+    assert build(recipe("diffusion", SPACES["word"], temperature=0.9), SPACES["word"], None).temperature == 0.9
     with pytest.raises(ValueError, match="masked"):
         build(recipe("diffusion", SPACES["word"], path="edm", temperature=0.9), SPACES["word"], None)
 

@@ -113,7 +113,6 @@ DEFAULTS: dict[str, Callable[[Geometry], dict[str, Any]]] = {
     },
     "diffusion": lambda g: {
         "path": "masked" if g in SYMBOLS else "edm",
-        **({"temperature": 0.95} if g == "word" else {}),
         "noise_mean": {"points": -1.0, "grid": 0.0, "word": 0.7, "line": 0.7}.get(g, -0.5),
         "noise_std": {"points": 1.8, "grid": 1.0, "word": 0.8, "line": 0.8}.get(g, 1.4),
         **_denoising(g),

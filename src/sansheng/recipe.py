@@ -114,8 +114,6 @@ def resolve(
     run = RUN_OPTIONS | {"batch": default_batch(family, space), "width": 0}
     run |= {key: chosen.pop(key) for key in list(chosen) if key in RUN_OPTIONS}
     settings |= chosen
-    if settings.get("path") != MASKED and "temperature" not in chosen:
-        settings.pop("temperature", None)  # the preset's is that of the masked path
     _check(run, parameters, seed)
     goal = parameters or default_parameters(space, family, budget.seconds if device == "cpu" else None)
     width = run["width"] or solve_width(family, preset, settings, space, condition_space, goal)

@@ -111,7 +111,8 @@ def test_text_scores_of_copies_and_of_strangers() -> None:
     good = score_text(train, held_out, fresh, generator=rng())
     replay = score_text(train, held_out, train[:50] * 2, generator=rng())
     odd = score_text(train, held_out, ["xyz"] * 100, generator=rng())
-    assert list(good) == ["ngram_divergence", "copied", "unique", "distinct", "self_bleu", "longest_copied"]
+    names = ["ngram_divergence", "copied", "copied_by_chance", "unique", "distinct", "self_bleu", "longest_copied"]
+    assert list(good) == names
     assert odd["self_bleu"].value > good["self_bleu"].value
     assert replay["longest_copied"].value > good["longest_copied"].value > odd["longest_copied"].value
     assert inside(good)
@@ -120,6 +121,22 @@ def test_text_scores_of_copies_and_of_strangers() -> None:
     assert replay["unique"].value == len(set(train[:50])) / 100
     assert odd["ngram_divergence"].low > good["ngram_divergence"].high
     assert odd["unique"].value == 0.01
+
+
+def test_copies_by_chance_are_counted_on_lines_that_no_model_has_seen() -> None:
+    every = [a + b + c for a in "abcdefghij" for b in "abcdefghij" for c in "abcdefghij"]
+    order = rng(5).permutation(len(every))
+    lines = [every[i] for i in order]
+    train, held_out = lines[:600], lines[600:800]
+    blind = [every[i] for i in rng(6).integers(0, len(every), 2000)]
+    found = score_text(train, held_out, blind, generator=rng())
+    assert found["copied"].value == pytest.approx(0.6, abs=0.03)
+    assert found["copied_by_chance"].value == pytest.approx(0.6, abs=0.08)
+    assert found["copied_by_chance"].low < 0.6 < found["copied_by_chance"].high
+    learnt = score_text(train, held_out, [*train, *blind[:600]], generator=rng())
+    assert learnt["copied"].value > learnt["copied_by_chance"].high
+    long = [line * 30 for line in train]
+    assert "copied_by_chance" not in score_text(long, long, long, generator=rng())
 
 
 # -- one score -------------------------------------------------------------------------------------------------

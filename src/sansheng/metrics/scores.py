@@ -47,6 +47,8 @@ DIRECTIONS = 300
 NARROW = 256
 """Up to so many features one thread does it: hundreds of small products, between which threads wait for one another,
 and on a busy machine wait long."""
+SHORT = 64
+"""Characters of a line, on average, up to which some are made again by chance."""
 FEWEST = 2 * (K + 1)
 
 
@@ -126,13 +128,14 @@ def score_text(
     train: Sequence[str], held_out: Sequence[str], fake: Sequence[str], *, generator: np.random.Generator
 ) -> dict[str, Score]:
     """ngram_divergence from held-out lines [bits], copied (share that stands in `train`), unique (share), distinct
-    (4-grams), self_bleu, longest_copied [characters] and, of prose, known_words (share).
+    (4-grams), self_bleu, longest_copied [characters] and, of prose, known_words (share); of short lines also
+    copied_by_chance, the share that stands in `held_out`, for as many lines as `train` has.
 
     At most 5,000 lines of `held_out` and `fake` are looked at. Raises ValueError for fewer than 4 of either.
     """
     if min(len(held_out), len(fake)) < 4:
         raise ValueError(f"scoring text needs 4 lines of each kind, got {len(held_out)} held out and {len(fake)} fake")
-    held_out, fake = _some(held_out, generator), _some(fake, generator)
+    every, held_out, fake = held_out, _some(held_out, generator), _some(fake, generator)
     comparison, n = NgramComparison(held_out, fake), len(fake)
     rows = [np.arange(count) for count in comparison.lines]
     divergence = subsample_interval(comparison.divergence, *rows, generator=generator, rounds=ROUNDS)
@@ -144,6 +147,7 @@ def score_text(
     scores = {
         "ngram_divergence": score(divergence, n, "lower", "bits"),
         "copied": score(share_interval(copied_share(train, fake), n), n, "lower", "share"),
+        **_by_chance(train, every, fake),
         "unique": score(unlike, n, "higher", "share"),
         "distinct": score(
             _of_lines(lambda lines: distinct_ngrams(lines, 4), some, generator), len(some), "higher", "share"
@@ -155,6 +159,15 @@ def score_text(
         known = float(subsample_spread(_known_share, words, generator=generator, rounds=ROUNDS))
         scores["known_words"] = score(share_interval(_known_share(words), n, known), n, "higher", "share")
     return scores
+
+
+def _by_chance(train: Sequence[str], held_out: Sequence[str], fake: Sequence[str]) -> dict[str, Score]:
+    """copied_by_chance, where lines are short enough to be made again: no model has seen those held out."""
+    if np.mean([len(line) for line in held_out]) > SHORT:
+        return {}
+    times, n = len(train) / len(held_out), len(fake)
+    value, low, high = share_interval(copied_share(held_out, fake), n)
+    return {"copied_by_chance": score(Interval(value * times, low * times, high * times), n, "lower", "share")}
 
 
 def _known_share(words: np.ndarray) -> float:

@@ -206,6 +206,14 @@ METRICS: dict[str, Explanation] = {
         "exact match",
         ranked=False,
     ),
+    "copied_by_chance": Explanation(
+        "Copied by chance",
+        "The share of samples that are, exactly, a held-out example, times as many as there are training examples for "
+        "each of those. No model has seen these, so this is what copying comes to without learning by heart: only what "
+        "is copied from training beyond it is. It is not ranked.",
+        "exact match",
+        ranked=False,
+    ),
     "unique": Explanation(
         "Unique",
         "The share of samples that differ from each other; a low share means the model repeats itself.",
