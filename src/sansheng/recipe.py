@@ -115,7 +115,7 @@ def resolve(
     run |= {key: chosen.pop(key) for key in list(chosen) if key in RUN_OPTIONS}
     settings |= chosen
     _check(run, parameters, seed)
-    goal = parameters or default_parameters(space, family, budget.seconds if device == "cpu" else None)
+    goal = parameters or default_parameters(space, family, budget.seconds if device == "cpu" else None, rows)
     width = run["width"] or solve_width(family, preset, settings, space, condition_space, goal)
     return Recipe(
         sansheng=version("sansheng"),
