@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pytest
 
+from sansheng import text_gaps
 from sansheng.codecs.text import TextCodec
 from sansheng.codecs.tokens import GAP, Bytes, Characters, Pieces
+from sansheng.errors import DataError
 from sansheng.filling import Drawing
 from sansheng.run import Run, train
 from sansheng.text_gaps import fill_lines, fill_text
@@ -84,7 +89,8 @@ def test_gaps_of_lines_of_pieces_and_bytes() -> None:
 def test_gaps_keep_their_places_among_symbols() -> None:
     letters = Characters("abc")
     np.testing.assert_array_equal(letters.with_gaps("a_zc", "_"), [1, GAP, 1, 3])
-    np.testing.assert_array_equal(Bytes().with_gaps("é_a", "_"), [0xC3 + 1, 0xA9 + 1, GAP, ord("a") + 1])
+    np.testing.assert_array_equal(Bytes().with_gaps("a_b__", "_"), [ord("a") + 1, GAP, ord("b") + 1, GAP, GAP])
+    assert (Bytes().with_gaps("日本__語", "_") == GAP).sum() == 6  # of three bytes each
     with pytest.raises(ValueError, match="is more"):
         Bytes().with_gaps("é", "é")
     pieces = Pieces.fit([COUNT * 5], 300)
@@ -97,6 +103,7 @@ def test_gaps_keep_their_places_among_symbols() -> None:
     np.testing.assert_array_equal(levels[:n], before[:n])
     assert levels[n] == GAP
     assert len(pieces.with_gaps("____", "_")) == 1
+    assert (np.diff((pieces.with_gaps("one __ __ two", "_") == GAP).astype(int)) == 1).sum() == 2  # two gaps
     assert len(pieces.with_gaps("", "_")) == 0
 
 
@@ -108,4 +115,43 @@ def test_windows_of_pieces_know_how_many_characters_they_have(counts: Run) -> No
     saved = codec.to_json()
     assert TextCodec.from_json(saved, {}).window == 64
     del saved["window"]
-    assert TextCodec.from_json(saved, {}).window == codec.length
+    assert TextCodec.from_json(saved, {}).window == 0
+
+
+def test_what_cannot_be_is_said(counts: Run) -> None:
+    with pytest.raises(ValueError, match="at least once"):
+        fill_text(counts, "one ", how=Drawing(draws=0))
+    with pytest.raises(ValueError, match="more than the length"):
+        fill_text(counts, "one ", length=0)
+    with pytest.raises(DataError, match="NUL"):
+        fill_lines(counts, ["one\0_"])
+    assert len(fill_lines(counts, [])) == 0
+    assert fill_lines(counts, ["one __ __ three"]).values[0].startswith("one ")
+
+
+def test_no_character_is_cut_at_the_edge_of_a_window(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A model that knows the text: whatever a window ends in, the next goes on with it."""
+    text = "天地玄黄,宇宙洪荒。日月盈昃,辰宿列张。寒来暑往,秋收冬藏。" * 20
+    (tmp_path / "thousand.txt").write_text(text)
+    run = train(
+        tmp_path / "thousand.txt", family="diffusion", out=tmp_path / "run", steps=1, parameters=5_000, kind="text",
+        options={"unit": "windows", "window": "32", "tokens": "bytes"}, previews=False,
+    )  # fmt: skip
+    assert isinstance(run.codec, TextCodec)
+    codec, data = run.codec, text.encode()
+
+    def knows(run, rows, records, how, say):
+        known = rows[0][rows[0] != GAP]
+        at = data.find(bytes((known - 1).tolist()))
+        return replace(records, values=say(np.frombuffer(data[at : at + codec.length], np.uint8)[None] + 1))
+
+    monkeypatch.setattr(text_gaps, "_drawn", knows)
+    assert fill_text(run, text[:10], length=120) == [text[:120]]
+
+
+def test_lines_of_bytes_have_no_line_end_within(monkeypatch: pytest.MonkeyPatch) -> None:
+    run = train(["abc", "abd", "acd", "bcd", "bce"] * 5, family="diffusion", steps=1, parameters=5_000, kind="text",
+                options={"tokens": "bytes"}, previews=False)  # fmt: skip
+    ends = np.full((1, run.codec.space.positions[0]), ord("\n") + 1)
+    monkeypatch.setattr(text_gaps, "_drawn", lambda run, rows, records, how, say: replace(records, values=say(ends)))
+    assert fill_lines(run, ["a_c"]).values == ["a\N{REPLACEMENT CHARACTER}c"]

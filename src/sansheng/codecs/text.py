@@ -45,7 +45,7 @@ class TextCodec:
         unit: str = "lines", window: int = 0,
     ) -> None:  # fmt: skip
         """length: positions L, with the end mark's where texts are lines. unit: lines, or windows of a long text, of
-        `window` characters."""
+        `window` characters, 0 where that is not known."""
         self.tokens, self.length, self.unit, self.window = tokens, length, unit, window
         self.conditions = conditions
         self.description = description
@@ -62,7 +62,7 @@ class TextCodec:
     def fit(cls, records: Records, *, condition: tuple[str, ...] = ()) -> TextCodec:
         """Settle vocabulary and length, and the levels of `condition`, from the training records."""
         unit = records.about.get("unit", "lines")
-        lines = _checked(records.values, unit)
+        lines = checked(records.values, unit)
         if not lines:
             raise DataError("there are no lines of text to learn from")
         tokens = fit_tokens(lines, records.about.get("tokens"))
@@ -85,7 +85,7 @@ class TextCodec:
     def encode(self, records: Records) -> Encoded:
         """One-hot ``(N, V, L)``, made of levels when asked for. What the vocabulary lacks is replaced or left out; what
         is too long is cut."""
-        lines, end = _checked(records.values, self.unit), int(self.unit == "lines")
+        lines, end = checked(records.values, self.unit), int(self.unit == "lines")
         levels = np.pad(self.tokens.levels(lines, self.length - end), ((0, 0), (0, end)), constant_values=END)
         return self.encode_levels(levels, records)
 
@@ -101,7 +101,7 @@ class TextCodec:
 
     def characters(self, records: Records) -> np.ndarray:
         """``(N,)``: of each text as encoded, and one for the end of a line; windows have none of their own."""
-        lines, end = _checked(records.values, self.unit), int(self.unit == "lines")
+        lines, end = checked(records.values, self.unit), int(self.unit == "lines")
         known = self.tokens.lines(self.tokens.levels(lines, self.length - end))
         return np.array([len(line) + end for line in known])
 
@@ -110,10 +110,13 @@ class TextCodec:
 
     def decode(self, x: Tensor, condition: Tensor | None = None) -> Records:
         self.space.check(x)
-        lines = self.tokens.lines(x.detach().argmax(1).cpu().numpy())
-        strange = "\0\n" if self.unit == "lines" else "\0"  # bytes and pieces can be any
-        lines = [line.translate(dict.fromkeys(map(ord, strange), REPLACEMENT)) for line in lines]
+        lines = [self.legible(line) for line in self.tokens.lines(x.detach().argmax(1).cpu().numpy())]
         return Records(lines, self.conditions.decode(condition), {"unit": self.unit})
+
+    def legible(self, line: str) -> str:
+        """What was drawn, which if of bytes or pieces can be anything, without what no text file has room for."""
+        strange = "\0\n" if self.unit == "lines" else "\0"
+        return line.translate(dict.fromkeys(map(ord, strange), REPLACEMENT))
 
     def present(self, records: Records) -> list[str]:
         return list(records.values)
@@ -172,11 +175,12 @@ class TextCodec:
         """Restore what `to_json` and `arrays` saved."""
         description = [(name, text) for name, text in data["description"]]
         tokens, conditions = tokens_from_json(data), Conditions.from_json(data["conditions"])
-        window = data.get("window", data["length"] if data["unit"] == "windows" else 0)  # older ones had none
+        known = data["unit"] == "windows" and tokens.kind == "characters"
+        window = data.get("window", data["length"] if known else 0)  # older ones did not say
         return cls(tokens, data["length"], conditions, description, unit=data["unit"], window=window)
 
 
-def _checked(lines: Any, unit: str) -> list[str]:
+def checked(lines: Any, unit: str) -> list[str]:
     """A list of strings without NUL, and without line ends if they are lines; raises DataError naming the first."""
     for row, line in enumerate(lines):
         if not isinstance(line, str):

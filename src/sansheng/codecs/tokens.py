@@ -21,7 +21,7 @@ REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 COVERED = 0.98
 """With this share of a text in the commonest characters, they are its symbols; with less, bytes are."""
 USUAL = 3.0
-"""Characters of a piece, where none is known."""
+"""Characters of a symbol that is more than one, where none is known."""
 PIECES = 512
 """Levels of a byte-pair vocabulary unless told: more make every example dearer to learn from."""
 FEWEST_PIECES, MOST_PIECES = 257, 32_000
@@ -49,8 +49,8 @@ class Tokens(Protocol):
         ...
 
     def with_gaps(self, line: str, gap: str) -> np.ndarray:
-        """``(L,)`` levels of all of a line, `GAP` for a symbol to be found in place of each `gap`, or for about as many
-        as so many characters are. Raises ValueError for a `gap` that cannot stand for one."""
+        """``(L,)`` levels of all of a line, and `GAP` for as many symbols to be found in place of a run of `gap` as so
+        many characters are on average. Raises ValueError for a `gap` that cannot stand for one."""
         ...
 
     def describe(self) -> list[tuple[str, str]]: ...
@@ -186,8 +186,9 @@ class Bytes:
     def with_gaps(self, line: str, gap: str) -> np.ndarray:
         if len(_utf8(gap)) != 1:
             raise ValueError(f"a gap in text of bytes is one byte, and {gap!r} is more")
-        data = np.frombuffer(_utf8(line), np.uint8)
-        return np.where(data == ord(gap), GAP, data.astype(np.int64) + 1)
+        runs = re.split(f"({re.escape(gap)}+)", line)
+        known = [np.frombuffer(_utf8(text), np.uint8).astype(np.int64) + 1 for text in runs[::2]]
+        return _between(runs, known)
 
     def describe(self) -> list[tuple[str, str]]:
         return [("alphabet", "256 bytes of UTF-8")]
@@ -235,23 +236,25 @@ class Pieces:
         return self._coder.decode_batch([(_before_end(row) - 1).tolist() for row in levels])
 
     def with_gaps(self, line: str, gap: str) -> np.ndarray:
-        """What stands between gaps is cut into pieces by itself; a gap has as many as so many characters would make,
-        and of spaces before it none stand alone, as pieces of words begin with theirs."""
+        """What stands between gaps is cut into pieces by itself; of spaces before a gap none are told, as pieces of
+        words begin with theirs, but where there is nothing else between it and the gap before."""
         runs = re.split(f"({re.escape(gap)}+)", line)
-        known = [*(text.rstrip(" ") for text in runs[:-1:2]), runs[-1]]
-        codes = self._codes(known)
-        n = sum(map(len, codes))
-        each = sum(map(len, known)) / n if n else USUAL
-        places = [[GAP] * max(1, round(len(run) / each)) for run in runs[1::2]]
-        levels = [[code + 1 for code in some] for some in codes]
-        parts = [part for pair in zip(levels, [*places, []], strict=True) for part in pair]
-        return np.array([level for part in parts for level in part], dtype=np.int64)
+        known = [*(text.rstrip(" ") or text for text in runs[:-1:2]), runs[-1]]
+        return _between(runs, [np.array(codes, dtype=np.int64) + 1 for codes in self._codes(known)])
 
     def describe(self) -> list[tuple[str, str]]:
         return [("alphabet", f"{self.size:,} pieces of words by byte-pair encoding")]
 
     def to_json(self) -> dict[str, Any]:
         return {"tokens": self.kind, "pieces": self.saved}
+
+
+def _between(runs: Sequence[str], known: Sequence[np.ndarray]) -> np.ndarray:
+    """Levels of a line that was split into what is `known` and gaps, one after the other in `runs`."""
+    symbols, characters = sum(map(len, known)), sum(map(len, runs[::2]))
+    each = characters / symbols if symbols else USUAL
+    gaps = [np.full(max(1, round(len(run) / each)), GAP) for run in runs[1::2]]
+    return np.concatenate([part for pair in zip(known, [*gaps, known[-1][:0]], strict=True) for part in pair])
 
 
 def _library() -> Any:
