@@ -244,6 +244,35 @@ def test_known_symbols_stay_and_the_rest_follows_them():
     assert drawn[:, 1, 1].mean().item() == pytest.approx(expected, abs=4 * (0.25 / n) ** 0.5)
 
 
+@pytest.mark.parametrize(("told", "steps", "looks"), [([6, 6], 8, 2), ([6, 2], 8, 6), ([0, 5], 4, 4), ([8, 8], 4, 0)])
+def test_every_look_is_for_symbols_that_are_not_told(told, steps, looks):
+    """As many at a time as there are to be drawn in so many steps, whatever is told."""
+    hidden = []
+
+    class Counts(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.weight = nn.Parameter(torch.zeros(1))
+
+        def forward(self, x, t=None, condition=None):
+            hidden.append((x.sum(1) == 0).sum(1).tolist())
+            return torch.zeros_like(x)
+
+    model, mask = MaskedDiffusion(Space((Category(3),), (8,)), Counts(), steps=steps), torch.zeros(2, 3, 8).bool()
+    x = torch.zeros(2, 3, 8)
+    x[:, 1] = 1.0
+    for row, n in enumerate(told):
+        mask[row, :, :n] = True
+    drawn = model.sample(2, settings=Sampling(known=known_cells(x, mask)), generator=gen())
+    assert len(hidden) == looks
+    assert (drawn.sum(1) == 1).all()
+    assert torch.equal(drawn[mask], x[mask])
+    for row, n in enumerate(told):
+        counts = [each[row] for each in hidden] + [0]
+        assert counts[0] == (8 - n if looks else 0)
+        assert max((a - b for a, b in itertools.pairwise(counts)), default=0) <= -(-(8 - n) // max(looks, 1))
+
+
 def test_means_of_symbols_cannot_be_known():
     model = MaskedDiffusion(PAIR, Exact())
     with pytest.raises(ValueError, match="no means"):

@@ -35,9 +35,9 @@ class MaskedDiffusion(GenerativeModel):
     """network: ``(x with zeros for what is hidden, share hidden: (B,), condition) -> logits (B, C, *P)``.
 
     drop: share of examples whose condition is hidden in training. steps: how many times a line is looked at when it is
-    drawn, and never more often than it has symbols; with as many as that, samples follow the network's conditionals
-    exactly. temperature: what logits are divided by when a line is drawn; below 1, likelier lines and more copies.
-    Raises ValueError for a space with numbers in it.
+    drawn, and never more often than it has symbols to be drawn; with as many as that, samples follow the network's
+    conditionals exactly. temperature: what logits are divided by when a line is drawn; below 1, likelier lines and more
+    copies. Raises ValueError for a space with numbers in it.
     """
 
     quick_sampler = "ancestral"
@@ -135,16 +135,17 @@ class MaskedDiffusion(GenerativeModel):
         steps = self._steps(settings)
         device = next(self.parameters()).device
         x = torch.zeros(n, *self.space.shape, device=device)
-        ranks, shown = self._ranks(n, generator, device), torch.zeros((), dtype=torch.bool, device=device)
+        ranks, told = self._ranks(n, generator, device), torch.zeros((n, 1), dtype=torch.long, device=device)
         if settings.known is not None:
-            x, ranks, shown = self._tell(settings.known, ranks)
+            x, ranks, told = self._tell(settings.known, ranks)
+            steps = min(steps, self.space.size - int(told.min()))  # each look is for what is not told
         known, dropped, scale = given(condition), given(condition), _scale(settings)
         poorer = self._poorer(settings, condition)
         if condition is not None and poorer is self:
             dropped = given(condition, torch.zeros(len(condition), dtype=torch.bool, device=device))
         for step in range(steps):
-            first, last = (self.space.size * i // steps for i in (step, step + 1))
-            mask = (ranks >= first) & ~shown
+            first, last = (told + (self.space.size - told) * i // steps for i in (step, step + 1))
+            mask = ranks >= first
             due = mask & (ranks < last)
             ask = functools.partial(_asked, x=x, mask=mask, due=due)
             logits = ask(self, known)
@@ -169,11 +170,12 @@ class MaskedDiffusion(GenerativeModel):
                 cells[example, channels[slot, drawn], position] = 1.0
 
     def _tell(self, known: Known, ranks: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """What is shown at first, the order with it before all else, and where it is. Whole symbols must be known."""
+        """What is shown at first, the order with it before all else, and how much it is, ``(B, 1)``. Whole symbols must
+        be known."""
         if known.mask is None:
             raise ValueError("of symbols single ones can be known, and no means")
         shown = known.mask.flatten(2)[:, list(self.space.offsets)].reshape(len(ranks), -1)
-        return known.x * known.mask, (ranks - self.space.size * shown).argsort(1).argsort(1), shown
+        return known.x * known.mask, (ranks - self.space.size * shown).argsort(1).argsort(1), shown.sum(1, keepdim=True)
 
     def _poorer(self, settings: Sampling, condition: Tensor | None) -> MaskedDiffusion | None:
         """What guidance leads away from: a weaker model, this one without its condition, or nothing."""
