@@ -135,6 +135,7 @@ def test_copies_by_chance_are_counted_on_lines_that_no_model_has_seen() -> None:
     assert found["copied_by_chance"].low < 0.6 < found["copied_by_chance"].high
     learnt = score_text(train, held_out, [*train, *blind[:600]], generator=rng())
     assert learnt["copied"].value > learnt["copied_by_chance"].high
+    assert "copied_by_chance" not in score_text(train, held_out, held_out, generator=rng())
     long = [line * 30 for line in train]
     assert "copied_by_chance" not in score_text(long, long, long, generator=rng())
 

@@ -162,11 +162,14 @@ def score_text(
 
 
 def _by_chance(train: Sequence[str], held_out: Sequence[str], fake: Sequence[str]) -> dict[str, Score]:
-    """copied_by_chance, where lines are short enough to be made again: no model has seen those held out."""
-    if np.mean([len(line) for line in held_out]) > SHORT:
+    """copied_by_chance, where lines are short enough to be made again: no model has seen those held out.
+
+    Held-out lines themselves have none.
+    """
+    times, n, again = len(train) / len(held_out), len(fake), copied_share(held_out, fake)
+    if again == 1 or np.mean([len(line) for line in held_out]) > SHORT:
         return {}
-    times, n = len(train) / len(held_out), len(fake)
-    value, low, high = share_interval(copied_share(held_out, fake), n)
+    value, low, high = share_interval(again, n)
     return {"copied_by_chance": score(Interval(value * times, low * times, high * times), n, "lower", "share")}
 
 
