@@ -147,6 +147,13 @@ def test_no_character_is_cut_at_the_edge_of_a_window(monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr(text_gaps, "_drawn", knows)
     assert fill_text(run, text[:10], length=120) == [text[:120]]
+    sizes = []
+    monkeypatch.setattr(
+        text_gaps, "_drawn", lambda run, rows, records, how, say: sizes.append(int((rows[0] == GAP)[:40].sum())) or
+        replace(records, values=say(np.frombuffer(data[: codec.length], np.uint8)[None] + 1)),
+    )  # fmt: skip
+    assert fill_text(run, text[:2] + "_" + text[3:40]) == [text[:40]]
+    assert sizes == [3]  # as many bytes as one of these characters has
 
 
 def test_lines_of_bytes_have_no_line_end_within(monkeypatch: pytest.MonkeyPatch) -> None:

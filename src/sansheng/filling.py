@@ -51,7 +51,7 @@ def fill_hole(run: Run, records: Records, hole: Sequence[slice], how: Drawing = 
     known[(slice(None), *hole)] = False
     if known.all():
         raise ValueError(f"the hole is outside of {' x '.join(map(str, space.positions))} positions")
-    return _draw_whole(run, records, lambda x: known_cells(x, known.to(x.device).expand_as(x)), how)
+    return _draw(run, records, lambda x: known_cells(x, known.to(x.device).expand_as(x)), how)
 
 
 def fill_cells(
@@ -64,8 +64,7 @@ def fill_cells(
     encode, decode: in place of the codec's own.
     """
     order = iter(known.repeat_interleave(how.draws, 0).split(CHUNK))
-    cells = lambda x: known_cells(x, next(order).to(x.device))  # noqa: E731
-    return _draw(run, records, cells, how, encode or run.codec.encode, decode or run.codec.decode)
+    return _draw(run, records, lambda x: known_cells(x, next(order).to(x.device)), how, encode, decode)
 
 
 def enlarge(run: Run, records: Records, how: Drawing = ONCE) -> Records:
@@ -81,23 +80,20 @@ def enlarge(run: Run, records: Records, how: Drawing = ONCE) -> Records:
     values = np.asarray(records.values)
     for axis in range(1, values.ndim - 1):
         values = values.repeat(factor, axis)
-    return _draw_whole(run, Records(values, records.labels), lambda x: known_means(x, factor), how)
-
-
-def _draw_whole(run: Run, records: Records, known: Callable[[Tensor], Known], how: Drawing) -> Records:
-    return _draw(run, records, known, how, run.codec.encode, run.codec.decode)
+    return _draw(run, Records(values, records.labels), lambda x: known_means(x, factor), how)
 
 
 def _draw(
     run: Run, records: Records, known: Callable[[Tensor], Known], how: Drawing,
-    encode: Callable[[Records], Encoded], decode: Callable[[Tensor, Tensor | None], Records],
+    encode: Callable[[Records], Encoded] | None = None,
+    decode: Callable[[Tensor, Tensor | None], Records] | None = None,
 ) -> Records:  # fmt: skip
     """`draws` of each record; known: encoded records ``(B, C, *P)`` -> `Known`."""
     if how.draws < 1:
         raise ValueError(f"draw at least once, not {how.draws} times")
     own = records.take(np.arange(len(records)).repeat(how.draws))
     repeated = labelled(run, own, how.where, how.seed)
-    encoded = encode(repeated)
+    encoded = (encode or run.codec.encode)(repeated)
     condition = encoded.condition
     if condition is None:
         condition = run.condition_rows(len(repeated), {}, how.seed)
@@ -108,7 +104,8 @@ def _draw(
         given = None if condition is None else condition[first : first + CHUNK].to(run.device)
         settings = Sampling(how.steps, how.sampler, how.guidance, known=known(x))
         pieces.append(run.model.sample(len(x), condition=given, settings=settings, generator=generator).cpu())
-    return with_own_labels(decode(torch.cat(pieces), condition), called(repeated, own, how.where))
+    made = (decode or run.codec.decode)(torch.cat(pieces), condition)
+    return with_own_labels(made, called(repeated, own, how.where))
 
 
 def labelled(run: Run, records: Records, where: Mapping[str, Any], seed: int) -> Records:

@@ -111,7 +111,8 @@ def _one_window(run: Run, texts: Sequence[_Begun], gap: str, how: Drawing) -> li
     for row, each in zip(rows, texts, strict=True):
         before = max(size // 2, size - len(each.rest))
         past = each.done[len(each.done) - (min(before, len(each.done)) >> each.stalled) :]
-        done = codec.tokens.with_gaps(past.replace(gap, " ") + gap, gap)[:-1]
+        done = codec.tokens.with_gaps(past.replace(gap, " ") + gap, gap)  # as what stands before a gap
+        done = done[done != GAP]
         ahead = codec.tokens.with_gaps(each.rest[: 2 * size], gap)
         done = done[-(codec.length - min(len(ahead), codec.length // 2)) :]
         n = min(len(ahead), codec.length - len(done))
