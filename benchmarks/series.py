@@ -115,7 +115,7 @@ def main() -> None:
     condition = tuple(name for name in args.condition.split(",") if name)
     data = open_data(args.data, kind="series", condition=condition, options=options)
     if args.shuffled:
-        data = open_data(np.concatenate([data.train_records.values, data.test_records.values]), kind="series")
+        data = open_data(data.train_records.join(data.test_records), kind="series")  # channels keep their names
     train = data.train_records.values
     classifier = None
     if data.condition:

@@ -26,7 +26,11 @@ less than the other (autocorrelation at lag 1)."""
 RANGE = 1.5
 """…and the largest is at least so many times the smallest."""
 TIED = 0.99
-"""A price whose returns correlate so with those of the anchor is written beside it."""
+"""A price whose returns correlate so with those of the anchor is written beside it,"""
+RETURNING, STEPS = 0.25, 8
+"""and so is one whose log ratio to the anchor changes over a window, of so many steps or more, by less than such a share
+of the variance that independent changes from step to step would add up to: it comes back (a variance ratio; Lo 1988).
+Two prices of one thing do, such as the open and the close of a day; those of two shares seldom do."""
 OHLC = ("open", "high", "low", "close")
 
 
@@ -155,9 +159,22 @@ def tied(names: Sequence[str], kinds: Mapping[str, str], values: np.ndarray, gro
     if len(prices) < 2 or not free:
         return dict(kinds)
     anchor = group[3] if group else prices[0]
-    returns = {name: np.diff(np.log(values[:, :, names.index(name)]), axis=1).ravel() for name in (anchor, *free)}
-    found = [name for name in free if name != anchor and _correlation(returns[name], returns[anchor]) > TIED]
+    logs = {name: np.log(values[:, :, names.index(name)]) for name in (anchor, *free)}
+    found = [name for name in free if name != anchor and _together(logs[name], logs[anchor])]
     return {**kinds, **dict.fromkeys(found, "beside")}
+
+
+def _together(one: np.ndarray, other: np.ndarray) -> bool:
+    """Whether two log prices ``(N, L)`` are to be written beside one another."""
+    returns = (np.diff(log, axis=1).ravel() for log in (one, other))
+    if _correlation(*returns) > TIED:
+        return True
+    ratio = one - other
+    steps = ratio.shape[1] - 1
+    step, whole = (change[np.isfinite(change)] for change in (np.diff(ratio, axis=1), ratio[:, -1] - ratio[:, 0]))
+    if steps + 1 < STEPS or not len(step) or not len(whole):
+        return False
+    return bool((whole**2).mean() < RETURNING * steps * (step**2).mean())
 
 
 def raw_of(values: np.ndarray, names: Sequence[str], kinds: Mapping[str, str]) -> dict[str, np.ndarray]:
