@@ -67,13 +67,13 @@ def test_longer_than_a_window(run):
 
 @pytest.mark.parametrize(("horizon", "known"), [(4, [12]), (20, [8, 8, 12])])
 def test_a_window_holds_as_much_of_the_past_as_the_horizon_leaves(run, monkeypatch, horizon, known):
-    asked, fill = [], forecasting.fill_hole
+    asked, fill = [], forecasting.fill_cells
 
-    def watched(run, records, hole, how):
-        asked.append(hole[0].start)
-        return fill(run, records, hole, how)
+    def watched(run, records, known, how):
+        asked.append(int(known[0, 0].sum()))
+        return fill(run, records, known, how)
 
-    monkeypatch.setattr(forecasting, "fill_hole", watched)
+    monkeypatch.setattr(forecasting, "fill_cells", watched)
     forecast(run, rows(100), horizon)
     assert asked == known
 

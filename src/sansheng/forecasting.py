@@ -17,7 +17,7 @@ from sansheng.codecs.series import SeriesCodec
 from sansheng.codecs.series_channels import filled
 from sansheng.codecs.series_past import Past, latest, past_of_windows
 from sansheng.codecs.table_file import read as read_table
-from sansheng.filling import ONCE, Drawing, fill_hole
+from sansheng.filling import ONCE, Drawing, fill_cells
 from sansheng.run import Run
 
 
@@ -51,7 +51,9 @@ def go_on(run: Run, past: Past, horizon: int, how: Drawing = ONCE) -> np.ndarray
         window = np.concatenate([known[:, first:], known[:, -1:].repeat(length - context, axis=1)], axis=1)
         labels = whole.labels_at(first, run.codec.condition_names)
         records = Records(_without_gaps(window, run), labels, codec_of(run).about)
-        drawn = fill_hole(run, records, [slice(context, None)], replace(how, draws=1, seed=how.seed + n))
+        passed = np.broadcast_to(np.arange(length) < context, (len(window), length))
+        there = np.broadcast_to(passed[:, :, None], window.shape)
+        drawn = fill_cells(run, records, codec_of(run).known(there, passed), replace(how, draws=1, seed=how.seed + n))
         fresh = drawn.values[:, context:]
         made.append(fresh)
         known, n = np.concatenate([known, fresh], axis=1), n + fresh.shape[1]

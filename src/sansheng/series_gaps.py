@@ -10,11 +10,10 @@ from dataclasses import replace
 
 import numpy as np
 import pandas as pd
-import torch
 
 from sansheng.codecs.base import Records
 from sansheng.codecs.series import SeriesCodec
-from sansheng.codecs.series_channels import OHLC, anchor_of, filled, rounded, told_by
+from sansheng.codecs.series_channels import OHLC, anchor_of, filled, rounded
 from sansheng.codecs.series_file import Timed, in_time
 from sansheng.codecs.series_past import require
 from sansheng.errors import DataError
@@ -94,11 +93,8 @@ def _fill_windows(
         near = pd.DataFrame(values).groupby(timed.entity).transform(lambda c: c.ffill().bfill()).to_numpy()[rows]
         whole = np.where(np.isnan(whole), near, whole)
     labels = {n: column for n, column in timed.labels_from(starts[chosen]).items() if n in codec.condition_names}
-    told, known = told_by(there, {channel.name: channel.kind for channel in codec.channels}), []
-    for channel in codec.channels:
-        known += [told[channel.name], *([np.ones_like(told[channel.name])] * 2 if channel.gaps else [])]
-    records = Records(whole, labels, codec.about)
-    drawn = fill_cells(run, records, torch.from_numpy(np.stack(known, axis=1)), how).values
+    known = codec.known(there, np.ones(there.shape[:2], bool))
+    drawn = fill_cells(run, Records(whole, labels, codec.about), known, how).values
     drawn = _moved(codec, drawn, np.where(there, whole, np.nan))
     taken = ~there & ~beyond[:, :, None]
     taken &= is_last[:, None, None] | (np.arange(codec.length) < codec.length - codec.length // 4)[:, None]

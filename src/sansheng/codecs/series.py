@@ -21,10 +21,10 @@ from sansheng.codecs.archive import write_npz
 from sansheng.codecs.base import Encoded, Records, Source
 from sansheng.codecs.labels import Conditions, summarise
 from sansheng.codecs.pixels import counted
-from sansheng.codecs.series_channels import TYPES, Channel, fit_channels, raw_of, values_of
+from sansheng.codecs.series_channels import TYPES, Channel, fit_channels, raw_of, told_by, values_of
 from sansheng.codecs.series_file import from_windows, read
 from sansheng.errors import DataError, unknown
-from sansheng.space import Category, Real, Space
+from sansheng.space import Space
 
 __all__ = ["OPTIONS", "SeriesCodec", "from_memory", "read"]
 
@@ -54,11 +54,7 @@ class SeriesCodec:
     ) -> None:  # fmt: skip
         self.channels, self.length, self.about = channels, length, dict(about)
         self.conditions, self.description = conditions, description
-        slots: list[Real | Category] = []
-        for channel in channels:
-            edge = channel.edge or 1.0
-            slots += [Real(1, -edge, edge, optional=channel.gaps), *([Category(2)] if channel.gaps else [])]
-        self.space = Space(tuple(slots), (length,))
+        self.space = Space(tuple(slot for channel in channels for slot in channel.slots), (length,))
         self.condition_space = conditions.space
         self.condition_names = conditions.names
 
@@ -103,18 +99,20 @@ class SeriesCodec:
                     f"say that it is a number (--type {channel.name}=number)"
                 )
         raw = raw_of(values, self.names, {channel.name: channel.kind for channel in self.channels})
-        x = np.empty((len(values), self.space.channels, self.length), np.float32)
-        at = 0
+        rows = []
         for i, channel in enumerate(self.channels):
             missing = np.isnan(values[:, :, i])
             if not channel.gaps and missing.any():
                 raise DataError(f"channel {channel.name!r} has gaps, and had none in the training windows")
-            x[:, at] = channel.encode(raw[channel.name])
-            if channel.gaps:
-                x[:, at][missing] = 0.0
-                x[:, at + 1], x[:, at + 2] = ~missing, missing
-            at += 3 if channel.gaps else 1
-        return Encoded(torch.from_numpy(x), self.conditions.encode(records.labels))
+            rows.append(channel.encode(raw[channel.name], missing).astype(np.float32))
+        return Encoded(torch.from_numpy(np.concatenate(rows, axis=1)), self.conditions.encode(records.labels))
+
+    def known(self, there: np.ndarray, mask: np.ndarray) -> Tensor:
+        """Which encoded numbers ``(N, C', L)`` are known where values are `there`, ``(N, L, C)`` bool, and where it is
+        known whether they are (`mask`, ``(N, L)``)."""
+        told = told_by(there, {channel.name: channel.kind for channel in self.channels})
+        rows = [row for channel in self.channels for row in channel.known(told[channel.name], mask)]
+        return torch.from_numpy(np.stack(rows, axis=1))
 
     def encode_condition(self, given: Mapping[str, Any], n: int) -> Tensor:
         return self.conditions.encode_given(given, n)
@@ -122,11 +120,11 @@ class SeriesCodec:
     def decode(self, x: Tensor, condition: Tensor | None = None) -> Records:
         self.space.check(x)
         z = x.detach().cpu().double().numpy()
-        raw, missing, at = {}, [], 0
-        for channel in self.channels:
-            raw[channel.name] = channel.decode(z[:, at])
-            missing.append(z[:, at + 2] > 0.5 if channel.gaps else np.zeros(z[:, at].shape, bool))
-            at += 3 if channel.gaps else 1
+        widths = [sum(slot.width for slot in channel.slots) for channel in self.channels]
+        raw, missing = {}, []
+        for channel, part in zip(self.channels, np.split(z, np.cumsum(widths)[:-1], axis=1), strict=True):
+            raw[channel.name], gone = channel.decode(part)
+            missing.append(gone)
         values = np.where(np.stack(missing, axis=2), np.nan, values_of(raw, self.channels))
         return Records(values, self.conditions.decode(condition), self.about)
 

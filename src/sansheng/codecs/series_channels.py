@@ -1,11 +1,13 @@
 """Channels of a series as standard normal numbers, and back: plain numbers by rank, prices by their returns.
 
-A price p is its logarithm at the first step of a window and log p_t / p_(t−1) at the others, each by rank, so that a
-generated price is positive. Open, high and low are written beside the close: log o/c, log h/max(o, c) and
-log min(o, c)/l, the last two never below 0, so low ≤ open, close ≤ high hold whatever is generated. Another price that
-moves as the close does (an adjusted close, or in general one as the first price) is its log ratio to that one.
+A price p is log p_t / p_(t−1) from the second step of a window on, and the logarithm of the first, which is written at
+every step, for it has to do with all that happens at any; each by rank, so that a generated price is positive. Open,
+high and low are written beside the close: log o/c, log h/max(o, c) and log min(o, c)/l, the last two never below 0, so
+that low ≤ open, close ≤ high holds whatever is generated. Another price that moves as the close does (an adjusted
+close, or in general one as the first price) is its log ratio to that one.
 
-The one constraint: every channel is one number a step, and what is missing is written as 0 and told by a mask.
+The one constraint: every channel is one number a step, of a price beside its level, and what is missing is written as 0
+and told by a mask.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from sansheng.codecs.quantile import Quantile, decimals_of
+from sansheng.space import Category, Real
 
 TYPES = ("number", "price")
 LEVEL_MEMORY = 0.95
@@ -28,17 +31,18 @@ RANGE = 1.5
 TIED = 0.99
 """A price whose returns correlate so with those of the anchor is written beside it,"""
 RETURNING, STEPS = 0.25, 8
-"""and so is one whose log ratio to the anchor changes over a window, of so many steps or more, by less than such a share
-of the variance that independent changes from step to step would add up to: it comes back (a variance ratio; Lo 1988).
-Two prices of one thing do, such as the open and the close of a day; those of two shares seldom do."""
+"""and so is one whose log ratio to the anchor changes over a window, of so many steps or more, by less than such a
+share of the variance that independent changes from step to step would add up to: it comes back (a variance ratio; Lo
+1988). Two prices of one thing do, such as the open and the close of a day; those of two shares seldom do."""
 OHLC = ("open", "high", "low", "close")
 
 
 @dataclass(frozen=True, eq=False)
 class Channel:
     """One channel. kind: number, price, ratio (of open, high or low to others of its row) or beside (of a price to the
-    anchor). first: of a price the map of its
-    logarithm at the first step of a window. decimals: of the values themselves. gaps: whether any is missing.
+    anchor). first: of a price the map of its logarithm at the first step of a window. decimals: of the values
+    themselves. gaps: whether any is missing. constant, start: what it is, and a price's logarithm at the first step,
+    where there is no map.
     """
 
     name: str
@@ -48,35 +52,51 @@ class Channel:
     decimals: int | None = None
     gaps: bool = False
     constant: float = 0.0
+    start: float = 0.0
 
     @property
-    def edge(self) -> float:
-        return max((q.edge for q in (self.rest, self.first) if q is not None), default=0.0)
+    def slots(self) -> list[Real | Category]:
+        """The number; where there are gaps, whether it is there; of a price its level."""
+        edge, level = (q.edge if q is not None else 1.0 for q in (self.rest, self.first))
+        mask = [Category(2)] if self.gaps else []
+        return [Real(1, -edge, edge, optional=self.gaps), *mask, *([Real(1, -level, level)] if self.first else [])]
 
-    def encode(self, raw: np.ndarray) -> np.ndarray:
-        """``(N, L)`` of what `raw_of` gives, NaN for missing, to z."""
-        if self.first is None and self.rest is not None:
-            return _encode(self.rest, raw)
+    def encode(self, raw: np.ndarray, missing: np.ndarray) -> np.ndarray:
+        """``(N, L)`` of what `raw_of` gives, NaN for what is not known, to ``(N, W, L)`` of its slots."""
         z = np.zeros(raw.shape)
-        if self.first is not None:
-            z[:, 0] = _encode(self.first, raw[:, 0])
+        begin = int(self.kind == "price")
         if self.rest is not None:
-            z[:, 1:] = _encode(self.rest, raw[:, 1:])
-        return z
+            z[:, begin:] = _encode(self.rest, raw[:, begin:])
+        rows = [np.where(missing, 0.0, z), *([~missing, missing] if self.gaps else [])]
+        if self.first is not None:
+            rows.append(np.broadcast_to(_encode(self.first, raw[:, 0])[:, None], raw.shape))
+        return np.stack(rows, axis=1)
 
-    def decode(self, z: np.ndarray) -> np.ndarray:
-        raw = np.full(z.shape, self.constant)
-        if self.first is not None:
-            raw[:, 0] = self.first.decode(z[:, 0])
+    def decode(self, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """What `raw_of` would give, and whether it is missing, of ``(N, W, L)``."""
+        raw = np.full(z[:, 0].shape, self.constant)
+        begin = int(self.kind == "price")
         if self.rest is not None:
-            columns = slice(1, None) if self.first is not None else slice(None)
-            raw[:, columns] = self.rest.decode(z[:, columns].ravel()).reshape(z[:, columns].shape)
-        return raw
+            raw[:, begin:] = self.rest.decode(z[:, 0, begin:].ravel()).reshape(z[:, 0, begin:].shape)
+        if begin:
+            raw[:, 0] = self.start if self.first is None else self.first.decode(z[:, -1].mean(1))
+        return raw, z[:, 2] > 0.5 if self.gaps else np.zeros(raw.shape, bool)
+
+    def known(self, told: np.ndarray, mask: np.ndarray) -> list[np.ndarray]:
+        """Which numbers of its slots are known, of a channel that is `told` and, where it has gaps, has a known `mask`.
+
+        All are ``(N, L)`` bool.
+        """
+        begin = told.copy()
+        if self.kind == "price":
+            begin[:, 0] = True  # nothing stands there
+        level = [np.broadcast_to(told[:, :1], told.shape)] if self.first is not None else []
+        return [begin, *([mask] * 2 if self.gaps else []), *level]
 
     def to_json(self) -> dict[str, Any]:
         maps = {n: None if q is None else q.to_json() for n, q in (("rest", self.rest), ("first", self.first))}
         plain = {"name": self.name, "kind": self.kind, "decimals": self.decimals, "gaps": self.gaps}
-        return {**plain, "constant": self.constant, **maps}
+        return {**plain, "constant": self.constant, "start": self.start, **maps}
 
     def arrays(self) -> dict[str, np.ndarray]:
         maps = (("rest", self.rest), ("first", self.first))
@@ -92,7 +112,7 @@ class Channel:
 
         return Channel(
             data["name"], data["kind"], restored("rest"), restored("first"), data["decimals"], data["gaps"],
-            data["constant"],
+            data["constant"], data["start"],
         )  # fmt: skip
 
 
@@ -245,13 +265,16 @@ def _fit(name: str, kind: str, raw: np.ndarray, values: np.ndarray) -> Channel:
     known = values[np.isfinite(values)]
     decimals = decimals_of(*np.unique(known, return_counts=True)) if kind != "number" and len(known) else None
     gaps = bool(np.isnan(values).any())
-    first = None
-    rest = raw
-    if kind == "price":
-        first, rest = _map(raw[:, 0]), raw[:, 1:]
-    rest_known = rest[np.isfinite(rest)]
-    constant = float(rest_known[0]) if len(rest_known) else 0.0
-    return Channel(name, kind, _map(rest, whole=kind == "number"), first, decimals, gaps, constant)
+    if kind != "price":
+        return Channel(name, kind, _map(raw, whole=kind == "number"), None, decimals, gaps, _any(raw))
+    first, rest = _map(raw[:, 0]), _map(raw[:, 1:])
+    return Channel(name, kind, rest, first, decimals, gaps, _any(raw[:, 1:]), _any(raw[:, 0]))
+
+
+def _any(raw: np.ndarray) -> float:
+    """The first number that is known, or 0."""
+    known = raw[np.isfinite(raw)]
+    return float(known[0]) if len(known) else 0.0
 
 
 def _map(raw: np.ndarray, *, whole: bool = False) -> Quantile | None:

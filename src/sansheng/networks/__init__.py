@@ -133,7 +133,8 @@ def denoiser(space: Space, *, width: int, condition: int = 0, told: bool = False
             timed=True,
             fourier=_fourier(space),
             zero_output=True,
-            spans=bool(space.positions),
+            spans=bool(space.positions) and space.channels == 1,
+            steps=bool(space.positions) and space.channels > 1,
         )
     if space.symbolic and len(space.positions) == 1:
         return LineDenoiser(channels, space.positions[0], width=width, condition=condition)

@@ -9,6 +9,7 @@ import math
 from collections.abc import Sequence
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sansheng.networks.layers import Context, FourierFeatures, zero
@@ -40,12 +41,37 @@ class Block(nn.Module):
         return h + self.second(self.activation(inner))
 
 
+class Steps(nn.Module):
+    """``(B, C, L)`` -> ``(B, out, L)``: one small network for all steps of a series, from what is at and beside each.
+
+    It reads the `context` of the whole, and where its step is. It starts at zero. What channels of one step have to do
+    with one another is so learnt from all steps at once; a network that sees a window whole learns it for each anew.
+    """
+
+    def __init__(self, channels: int, length: int, out: int, *, context: int, width: int = 64) -> None:
+        super().__init__()
+        self.first = nn.Linear(3 * channels, width)
+        self.place = nn.Parameter(torch.zeros(length, width))
+        self.modulation = zero(nn.Linear(context, 2 * width))
+        self.norm = nn.LayerNorm(width)
+        self.second = nn.Linear(width, width)
+        self.last = zero(nn.Linear(width, out))
+
+    def forward(self, x: Tensor, context: Tensor) -> Tensor:
+        padded = F.pad(x, (1, 1))
+        near = torch.cat([padded[:, :, :-2], x, padded[:, :, 2:]], dim=1)
+        scale, shift = self.modulation(context)[:, None].chunk(2, dim=2)
+        h = F.silu(torch.addcmul(shift, self.first(near.mT) + self.place, 1 + scale))
+        return self.last(F.silu(self.second(self.norm(h)))).mT
+
+
 class ResidualMLP(nn.Module):
     """``(B, *in)`` -> ``(B, *out)`` by residual blocks of `width`, reading time and condition in every block.
 
     fourier: the channels that get Fourier features; norm: layer norm in each block (not for a critic). spans: add
     W (g(h) ⊙ V x), with h what the blocks made, W and V square, and x the first so many numbers as come out. What is
     narrower than its data cannot tell noise from them; this can be any linear denoiser at every strength of noise.
+    steps: add `Steps`, which see h.
     """
 
     def __init__(
@@ -61,6 +87,7 @@ class ResidualMLP(nn.Module):
         norm: bool = True,
         zero_output: bool = False,
         spans: bool = False,
+        steps: bool = False,
     ) -> None:
         super().__init__()
         self.shape_out = tuple(shape_out)
@@ -80,6 +107,7 @@ class ResidualMLP(nn.Module):
             self.within = nn.Linear(size, size, bias=False)
             self.gain = nn.Linear(width, size)
             self.out = zero(nn.Linear(size, size, bias=False))
+        self.steps = Steps(*shape_in, shape_out[0], context=width) if steps else None
 
     @property
     def output_bias(self) -> Tensor | None:
@@ -95,7 +123,8 @@ class ResidualMLP(nn.Module):
         y = self.head(h)
         if self.within is not None:
             y = y + self.out(self.gain(h) * self.within(x.flatten(1)[:, : y.shape[1]]))
-        return y.unflatten(1, self.shape_out)
+        y = y.unflatten(1, self.shape_out)
+        return y if self.steps is None else y + self.steps(x, h)
 
 
 def _activation(norm: bool) -> nn.Module:
