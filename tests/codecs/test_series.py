@@ -93,6 +93,32 @@ def test_prices_of_two_shares_are_not_written_beside_one_another():
     assert [channel.kind for channel in SeriesCodec.fit(from_windows(values)).channels] == ["price", "price"]
 
 
+def test_the_level_of_a_price_stands_at_every_step():
+    values = np.lib.stride_tricks.sliding_window_view(walk(600), 16, axis=0).swapaxes(1, 2)
+    records = from_windows(values)
+    codec = SeriesCodec.fit(records)
+    x = codec.encode(records).x
+    assert x.shape == (len(values), 2, 16)
+    assert (x[:, 1] == x[:, 1, :1]).all()
+    assert np.corrcoef(x[:, 1, 0], np.log(values[:, 0, 0]))[0, 1] > 0.95
+    known = codec.known(np.arange(16)[None, :, None] < 5, np.zeros((1, 16), bool))[0]
+    assert known[0].tolist() == [True] * 5 + [False] * 11
+    assert known[1].all()
+    unknown = codec.known(np.arange(16)[None, :, None] > 5, np.zeros((1, 16), bool))[0]
+    assert unknown[0].tolist() == [True] + [False] * 6 + [True] * 9  # a return is told by both its prices
+    assert not unknown[1].any()
+
+
+def test_prices_that_all_begin_alike_do_so_when_drawn():
+    values = np.lib.stride_tricks.sliding_window_view(walk(600), 16, axis=0).swapaxes(1, 2)
+    values = 100 * values / values[:, :1]
+    codec = SeriesCodec.fit(from_windows(values), types={"x0": "price"})
+    noise = codec.space.harden(torch.randn(50, *codec.space.shape, generator=torch.Generator().manual_seed(0)))
+    drawn = codec.decode(noise).values
+    np.testing.assert_allclose(drawn[:, 0], 100, rtol=1e-6)
+    assert drawn[:, 1:].std() > 1
+
+
 def test_kinds_of_channels():
     prices = np.stack([walk(24, seed=i)[:, 0] for i in range(200)]) * np.linspace(0.5, 2, 200)[:, None]
     assert kind_of(prices) == "price"
