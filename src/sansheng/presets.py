@@ -50,7 +50,7 @@ ALPHABET, A_LEVEL = 64, 200
 SMALL, LARGE = 256, 2048
 """Positions of a grid up to which that many parameters do, and from which more positions ask for no more."""
 SPANS = 4
-"""Parameters a denoiser of a strip has at least for every pair of its numbers, half of them in its linear part."""
+"""Parameters a denoiser of one channel has at least for every pair of its numbers, half of them in its linear part."""
 A_WINDOW, NARROWEST = 40, 100_000
 """Parameters a denoiser of a strip has for each training window, and at least: with more it learns windows by heart and
 makes others too faint. Of 2,729 windows of prices one of 400,000 leaves 0.11 of the variance out after 3 minutes, 0.2
@@ -223,7 +223,7 @@ def default_parameters(
     base = PARAMETERS[kind]
     if kind == "strip" and family in DENOISING:
         enough = base if rows is None else min(base, max(NARROWEST, A_WINDOW * rows))
-        return max(enough, SPANS * math.prod(space.shape) ** 2)
+        return max(enough, SPANS * space.positions[0] ** 2) if space.channels == 1 else enough
     if kind == "line":
         return base + A_LEVEL * max(0, space.channels - ALPHABET)
     if kind not in ("tile", "grid"):
