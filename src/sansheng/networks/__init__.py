@@ -1,8 +1,8 @@
 """Networks in three roles, chosen by the geometry of the space and never by what the data is.
 
-No positions: an MLP. One or two axes: convolutions, but for a few numbers, which an MLP sees whole; on two axes a
-denoiser has convolutions even so. Symbols in a row: a denoiser has convolutions at full length, and attention where the
-row is long.
+No positions: an MLP. One or two axes: convolutions, but for a few numbers, which an MLP sees whole (where it denoises
+several channels, it has a small network for each step beside it); on two axes a denoiser has convolutions even so.
+Symbols in a row: a denoiser has convolutions at full length, and attention where the row is long.
 Every role is called as ``network(x, t, condition)`` and reads only what it was built for; `condition` has the channels
 of the condition's space and one more that says whether it is given.
 """
