@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 import sansheng
+from candles import candles
 from sansheng import forecasting
 from sansheng.codecs.series import SeriesCodec
 from sansheng.codecs.series_file import from_windows
@@ -78,6 +79,27 @@ def test_a_window_holds_as_much_of_the_past_as_the_horizon_leaves(run, monkeypat
     assert asked == known
 
 
+def test_a_past_that_begins_late_is_that_of_the_rows_it_has(run):
+    """Rows of nothing in front are as if they were not there, beside series that are longer."""
+    long = rows(200)[["x", "y"]].to_numpy()[-16:]
+    late = np.concatenate([np.full((13, 2), np.nan), long[-3:]])
+    both = go_on(run, Past(np.stack([long, late]), [0, 1]), 8, Drawing(40)).reshape(2, 40, 8, 2)
+    assert np.isfinite(both).all()
+    ahead = 3 * np.sin(2 * np.pi * np.arange(200, 208) / 8)
+    assert np.abs(both[1, :, :, 1].mean(0) - ahead).mean() < 0.5 * np.abs(ahead).mean()
+
+
+def test_prices_that_begin_late_go_on_from_the_last_one(tmp_path):
+    frame = candles(400)
+    frame.insert(0, "date", pd.bdate_range("2020-01-01", periods=400))
+    run = sansheng.train(frame, kind="series", family="flow", steps=40, parameters=20_000, out=tmp_path / "run")
+    names = list(frame.columns[1:])
+    late = frame[names].to_numpy()[None, -24:].copy()
+    late[0, :18] = np.nan
+    drawn = go_on(run, Past(late, [0]), 1, Drawing(20))
+    assert np.abs(np.log(drawn[:, 0, 3] / late[0, -1, 3])).max() < 0.15  # of returns of 0.02
+
+
 def test_a_past_shorter_than_half_a_window(run):
     past = Past(rows(3)[["x", "y"]].to_numpy()[None], [0])
     assert go_on(run, past, 5).shape == (1, 5, 2)
@@ -119,6 +141,34 @@ def test_a_series_without_a_value_is_said(run):
     frame = rows(50)
     frame["y"] = np.nan
     with pytest.raises(ValueError, match="'y'"):
+        impute(run, frame)
+
+
+def test_a_channel_that_one_series_lacks_is_drawn_for_it(tmp_path):
+    frame = pd.concat([rows(300, seed=i).assign(patient=f"P{i}") for i in range(4)], ignore_index=True)
+    frame.loc[::7, "x"] = np.nan
+    options = {"entity": "patient", "window": "12"}
+    run = sansheng.train(
+        frame, kind="series", options=options, family="flow", steps=60, parameters=20_000, out=tmp_path / "run"
+    )
+    lacking = pd.concat([rows(40, seed=9).assign(patient="new", x=np.nan), rows(40, seed=8).assign(patient="old")])
+    filled = impute(run, lacking.reset_index(drop=True)).filled()
+    assert not filled[["x", "y"]].isna().any(axis=None)
+    assert filled["x"][:40].std() > 0.1
+    np.testing.assert_array_equal(filled["x"][40:], lacking["x"].to_numpy()[40:])
+
+
+def test_series_of_a_row_each_go_on(tmp_path):
+    values = np.sin(2 * np.pi * (np.arange(60)[:, None] + np.arange(24)) / 8)
+    frame = pd.DataFrame(values, columns=[f"t{i}" for i in range(24)]).assign(kind=np.arange(60) % 2)
+    frame["kind"] = frame["kind"].map({0: "a", 1: "b"})
+    run = sansheng.train(
+        frame, kind="series", family="flow", condition="kind", steps=60, parameters=20_000, out=tmp_path / "run"
+    )
+    past, drawn = forecast(run, frame, 4, Drawing(2))
+    assert drawn.shape == (60, 2, 4, 1)
+    np.testing.assert_array_equal(past.values[:, :, 0], values)
+    with pytest.raises(ValueError, match="one a row"):
         impute(run, frame)
 
 

@@ -14,11 +14,12 @@ import pandas as pd
 
 from sansheng.codecs.base import Records
 from sansheng.codecs.series import SeriesCodec
-from sansheng.codecs.series_channels import filled
 from sansheng.codecs.series_past import Past, latest, past_of_windows
 from sansheng.codecs.table_file import read as read_table
+from sansheng.data import read_records
 from sansheng.filling import ONCE, Drawing, fill_cells
 from sansheng.run import Run
+from sansheng.series_gaps import moved
 
 
 def forecast(
@@ -26,7 +27,8 @@ def forecast(
 ) -> tuple[Past, np.ndarray]:
     """The past that was read, and ``(N, draws, horizon, C)``: how each series may go on.
 
-    source: rows in time as the model was trained on them, in a file or a DataFrame, or windows ``(N, T, C)``.
+    source: what the model was trained on in its own form: rows in time or one series a row, in a file or a DataFrame,
+    or windows ``(N, T, C)``.
     Raises ValueError for a model that is not of series, or cannot know a part of a window (VAE and GAN).
     """
     codec = codec_of(run)
@@ -34,6 +36,9 @@ def forecast(
         raise ValueError(f"a horizon is at least one step, not {horizon}")
     if isinstance(source, np.ndarray):
         past = past_of_windows(source, codec.names)
+    elif codec.about["layout"] in ("rows", "array"):
+        records = read_records(source, "series", options=run.recipe.data.options)
+        past = replace(past_of_windows(records.values, codec.names), labels=records.labels)
     else:
         frame = source if isinstance(source, pd.DataFrame) else read_table(Path(source).expanduser()).records.values
         past = latest(frame, run.recipe.data.options, codec.names, codec.length)
@@ -42,22 +47,32 @@ def forecast(
 
 
 def go_on(run: Run, past: Past, horizon: int, how: Drawing = ONCE) -> np.ndarray:
-    """``(N · draws, horizon, C)``: what follows each past, the draws of one in a row."""
-    length, whole = codec_of(run).length, past.repeat(how.draws)
-    known, made, n = whole.values, [], 0
+    """``(N · draws, horizon, C)``: what follows each past, the draws of one in a row.
+
+    Rows at the beginning of a past that hold nothing are not known.
+    """
+    codec, whole = codec_of(run), past.repeat(how.draws)
+    length, known, made, n = codec.length, whole.values, [], 0
     while n < horizon:
         context = min(known.shape[1], max(length // 2, length - (horizon - n)))
         first = known.shape[1] - context
         window = np.concatenate([known[:, first:], known[:, -1:].repeat(length - context, axis=1)], axis=1)
-        labels = whole.labels_at(first, run.codec.condition_names)
-        records = Records(_without_gaps(window, run), labels, codec_of(run).about)
-        passed = np.broadcast_to(np.arange(length) < context, (len(window), length))
+        begun = np.isfinite(window).any(2).cumsum(1) > 0
+        passed = begun & (np.arange(length) < context)
         there = np.broadcast_to(passed[:, :, None], window.shape)
-        drawn = fill_cells(run, records, codec_of(run).known(there, passed), replace(how, draws=1, seed=how.seed + n))
-        fresh = drawn.values[:, context:]
+        window = np.where(begun[:, :, None], window, _first_values(window))
+        records = Records(codec.without_new_gaps(window), whole.labels_at(first, codec.condition_names), codec.about)
+        drawn = fill_cells(run, records, codec.known(there, passed), replace(how, draws=1, seed=how.seed + n))
+        fresh = moved(codec, drawn.values, np.where(there, window, np.nan))[:, context:]
         made.append(fresh)
         known, n = np.concatenate([known, fresh], axis=1), n + fresh.shape[1]
     return np.concatenate(made, axis=1)[:, :horizon]
+
+
+def _first_values(window: np.ndarray) -> np.ndarray:
+    """``(N, 1, C)``: the first value of each channel of windows ``(N, L, C)``, or NaN."""
+    at = np.isfinite(window).argmax(1, keepdims=True)
+    return np.take_along_axis(window, at, axis=1)
 
 
 def lengthen(run: Run, records: Records, length: int, how: Drawing = ONCE) -> Records:
@@ -95,10 +110,3 @@ def codec_of(run: Run) -> SeriesCodec:
     if not isinstance(run.codec, SeriesCodec):
         raise ValueError(f"only series go on in time, and this is a model of {run.codec.kind} data")
     return run.codec
-
-
-def _without_gaps(window: np.ndarray, run: Run) -> np.ndarray:
-    """Gaps of channels that had none in training are filled with the value before them."""
-    channels = codec_of(run).channels
-    columns = [window[:, :, i] if c.gaps else filled(window[:, :, i]) for i, c in enumerate(channels)]
-    return np.stack(columns, axis=2)

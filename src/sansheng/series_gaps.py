@@ -25,15 +25,17 @@ from sansheng.run import Run
 def fill_gaps(run: Run, codec: SeriesCodec, frame: pd.DataFrame, how: Drawing = ONCE) -> pd.DataFrame:
     """The columns of `frame` that are channels and have gaps, filled; its rows in their own order.
 
-    Raises DataError for a channel that is not there, or has no value in a whole series.
+    Of a channel that has no value in a whole series the model draws all. Raises DataError for a channel that is not
+    there, or has no value at all.
     """
+    if codec.about["layout"] == "rows":
+        raise DataError("gaps of series that stand one a row are not filled; of rows in time they are")
     timed = in_time(frame.reset_index(drop=True), run.recipe.data.options, channels=codec.names)
     require(timed.frame, codec.names)
     values = timed.frame[codec.names].to_numpy(np.float64).copy()
     gaps = np.isnan(values)
-    for a, b in timed.series():
-        if gaps[a:b].all(0).any():
-            raise DataError(f"a series has no value of {codec.names[int(gaps[a:b].all(0).argmax())]!r} at all")
+    if gaps.all(0).any():
+        raise DataError(f"the table has no value of {codec.names[int(gaps.all(0).argmax())]!r} at all")
     for k, (starts, is_last) in enumerate(_rounds(timed, codec.length)):
         one = replace(how, draws=1, seed=derive_seed(how.seed, k, "gaps"))  # or all windows had the same noise
         _fill_windows(run, codec, timed, values, np.array(starts), np.array(is_last), one)
@@ -89,33 +91,34 @@ def _fill_windows(
         return
     windows, there, rows, beyond, is_last = (x[chosen] for x in (windows, there, rows, beyond, is_last))
     whole = np.stack([filled(windows[:, :, i]) for i in range(windows.shape[2])], axis=2)
-    if np.isnan(whole).any():  # a channel without a value in this window: near ones will do, as none is known
-        near = pd.DataFrame(values).groupby(timed.entity).transform(lambda c: c.ffill().bfill()).to_numpy()[rows]
-        whole = np.where(np.isnan(whole), near, whole)
+    if np.isnan(whole).any():  # a channel without a value in this window: near or usual ones will do, as none is known
+        table = pd.DataFrame(values)
+        near = table.groupby(timed.entity).transform(lambda c: c.ffill().bfill()).fillna(table.median())
+        whole = np.where(np.isnan(whole), near.to_numpy()[rows], whole)
     labels = {n: column for n, column in timed.labels_from(starts[chosen]).items() if n in codec.condition_names}
     known = codec.known(there, np.ones(there.shape[:2], bool))
     drawn = fill_cells(run, Records(whole, labels, codec.about), known, how).values
-    drawn = _moved(codec, drawn, np.where(there, whole, np.nan))
+    drawn = moved(codec, drawn, np.where(there, whole, np.nan))
     taken = ~there & ~beyond[:, :, None]
     taken &= is_last[:, None, None] | (np.arange(codec.length) < codec.length - codec.length // 4)[:, None]
     values[np.broadcast_to(rows[:, :, None], taken.shape)[taken], np.nonzero(taken)[2]] = drawn[taken]
 
 
-def _moved(codec: SeriesCodec, drawn: np.ndarray, known: np.ndarray) -> np.ndarray:
+def moved(codec: SeriesCodec, drawn: np.ndarray, known: np.ndarray) -> np.ndarray:
     """Prices moved to meet the known ones, and with the anchor those that are written beside it."""
     kinds = {channel.name: channel.kind for channel in codec.channels}
-    moved, place = drawn.copy(), {name: i for i, name in enumerate(codec.names)}
+    found, place = drawn.copy(), {name: i for i, name in enumerate(codec.names)}
     for name in [name for name, kind in kinds.items() if kind == "price"]:
         i = place[name]
-        moved[:, :, i] = meeting(drawn[:, :, i], known[:, :, i])
+        found[:, :, i] = meeting(drawn[:, :, i], known[:, :, i])
     anchor = anchor_of(kinds)
     for channel in codec.channels:
         i = place[channel.name]
         if channel.kind in ("ratio", "beside") and anchor is not None:
-            moved[:, :, i] *= moved[:, :, place[anchor]] / drawn[:, :, place[anchor]]
+            found[:, :, i] *= found[:, :, place[anchor]] / drawn[:, :, place[anchor]]
         if channel.decimals is not None:
-            moved[:, :, i] = rounded(moved[:, :, i], channel.decimals)
-    return moved
+            found[:, :, i] = rounded(found[:, :, i], channel.decimals)
+    return found
 
 
 def meeting(drawn: np.ndarray, known: np.ndarray) -> np.ndarray:

@@ -21,7 +21,7 @@ from sansheng.codecs.archive import write_npz
 from sansheng.codecs.base import Encoded, Records, Source
 from sansheng.codecs.labels import Conditions, summarise
 from sansheng.codecs.pixels import counted
-from sansheng.codecs.series_channels import TYPES, Channel, fit_channels, raw_of, told_by, values_of
+from sansheng.codecs.series_channels import TYPES, Channel, filled, fit_channels, quartet, raw_of, told_by, values_of
 from sansheng.codecs.series_file import from_windows, read
 from sansheng.errors import DataError, unknown
 from sansheng.space import Space
@@ -83,6 +83,7 @@ class SeriesCodec:
         description = [
             ("data", f"{n:,} windows of {length} steps, {counted(len(names), 'channel')}"),
             *_described(channels),
+            *_order(*quartet(names, values, types or {})),
         ]
         conditions = Conditions.fit(records.labels, condition)
         return cls(channels, length, records.about, conditions, description + summarise(records.labels))
@@ -98,20 +99,35 @@ class SeriesCodec:
                     f"channel {channel.name!r} is a price in the training windows, and not always above 0 in these: "
                     f"say that it is a number (--type {channel.name}=number)"
                 )
+        values = self.without_new_gaps(values)
         raw = raw_of(values, self.names, {channel.name: channel.kind for channel in self.channels})
         rows = []
         for i, channel in enumerate(self.channels):
             missing = np.isnan(values[:, :, i])
-            if not channel.gaps and missing.any():
-                raise DataError(f"channel {channel.name!r} has gaps, and had none in the training windows")
             rows.append(channel.encode(raw[channel.name], missing).astype(np.float32))
         return Encoded(torch.from_numpy(np.concatenate(rows, axis=1)), self.conditions.encode(records.labels))
+
+    def without_new_gaps(self, values: np.ndarray) -> np.ndarray:
+        """Windows ``(N, L, C)``, gaps of channels that had none in training filled with the value before them.
+
+        Raises DataError for a window without any value of such a channel.
+        """
+        found = values.astype(np.float64)
+        for i in [i for i, channel in enumerate(self.channels) if not channel.gaps and np.isnan(values[:, :, i]).any()]:
+            found[:, :, i] = filled(values[:, :, i])
+            if np.isnan(found[:, :, i]).any():
+                raise DataError(
+                    f"channel {self.names[i]!r} has no value in a whole window, and had no gaps in the training windows"
+                )
+        return found
 
     def known(self, there: np.ndarray, mask: np.ndarray) -> Tensor:
         """Which encoded numbers ``(N, C', L)`` are known where values are `there`, ``(N, L, C)`` bool, and where it is
         known whether they are (`mask`, ``(N, L)``)."""
         told = told_by(there, {channel.name: channel.kind for channel in self.channels})
-        rows = [row for channel in self.channels for row in channel.known(told[channel.name], mask)]
+        rows = []
+        for i, channel in enumerate(self.channels):
+            rows += channel.known(told[channel.name], there[:, :, i], mask)
         return torch.from_numpy(np.stack(rows, axis=1))
 
     def encode_condition(self, given: Mapping[str, Any], n: int) -> Tensor:
@@ -228,3 +244,11 @@ def _described(channels: list[Channel]) -> list[tuple[str, str]]:
     lines = [("channels", f"{', '.join(names)}: {text}") for text, names in found if names]
     gaps = [channel.name for channel in channels if channel.gaps]
     return [*lines, *([("gaps", f"in {', '.join(gaps)}: missing values come back as missing")] if gaps else [])]
+
+
+def _order(group: tuple[str, ...], share: float) -> list[tuple[str, str]]:
+    """What to know of open, high, low and close where they are not always in order."""
+    if not share:
+        return []
+    where = f"open, high, low and close are not above 0 and in order at {max(share, 0.001):.1%} of the steps"
+    return [("order", f"{where}; what is drawn is in order" if group else f"{where}, so they are not kept in order")]

@@ -35,6 +35,8 @@ RETURNING, STEPS = 0.25, 8
 share of the variance that independent changes from step to step would add up to: it comes back (a variance ratio; Lo
 1988). Two prices of one thing do, such as the open and the close of a day; those of two shares seldom do."""
 OHLC = ("open", "high", "low", "close")
+BROKEN = 0.01
+"""Share of steps, at most, at which open, high, low and close may be out of order and yet are taken for such."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,15 +84,15 @@ class Channel:
             raw[:, 0] = self.start if self.first is None else self.first.decode(z[:, -1].mean(1))
         return raw, z[:, 2] > 0.5 if self.gaps else np.zeros(raw.shape, bool)
 
-    def known(self, told: np.ndarray, mask: np.ndarray) -> list[np.ndarray]:
-        """Which numbers of its slots are known, of a channel that is `told` and, where it has gaps, has a known `mask`.
+    def known(self, told: np.ndarray, there: np.ndarray, mask: np.ndarray) -> list[np.ndarray]:
+        """Which numbers of its slots are known: what `raw_of` gives is `told`, values `there`, gaps by a `mask`.
 
-        All are ``(N, L)`` bool.
+        All are ``(N, L)`` bool. A level is known where any price is: the first one stands for it.
         """
         begin = told.copy()
         if self.kind == "price":
             begin[:, 0] = True  # nothing stands there
-        level = [np.broadcast_to(told[:, :1], told.shape)] if self.first is not None else []
+        level = [np.broadcast_to(there.any(1, keepdims=True), told.shape)] if self.first is not None else []
         return [begin, *([mask] * 2 if self.gaps else []), *level]
 
     def to_json(self) -> dict[str, Any]:
@@ -130,7 +132,8 @@ def _encode(quantile: Quantile, raw: np.ndarray) -> np.ndarray:
 def fit_channels(values: np.ndarray, names: Sequence[str], types: Mapping[str, str]) -> list[Channel]:
     """A channel for each of `names`, from training windows ``(N, L, C)``."""
     kinds = {name: types.get(name) or kind_of(values[:, :, i]) for i, name in enumerate(names)}
-    group = quartet(names, kinds, values)
+    group, _ = quartet(names, values, types)
+    kinds |= dict.fromkeys(group, "price")
     kinds = {**tied(names, kinds, values, group), **dict.fromkeys(group[:3], "ratio")}
     raw = raw_of(values, names, kinds)
     channels = [_fit(name, kinds[name], raw[name], values[:, :, i]) for i, name in enumerate(names)]
@@ -160,16 +163,20 @@ def _correlation(a: np.ndarray, b: np.ndarray) -> float:
     return float(np.corrcoef(a, b)[0, 1]) if len(a) > 2 and a.std() > 0 and b.std() > 0 else 0.0
 
 
-def quartet(names: Sequence[str], kinds: Mapping[str, str], values: np.ndarray) -> tuple[str, ...]:
-    """The names of open, high, low and close, if all four are there as prices and the data keep their order."""
-    found = {name.lower(): name for name in names if kinds[name] == "price"}
+def quartet(names: Sequence[str], values: np.ndarray, types: Mapping[str, str]) -> tuple[tuple[str, ...], float]:
+    """The names of open, high, low and close, and at what share of the steps they are not positive and in order.
+
+    No names if not all four are there, one is a number by `types`, any is not above 0, or the share is over `BROKEN`.
+    """
+    found = {name.lower(): name for name in names if types.get(name) != "number"}
     if not all(name in found for name in OHLC):
-        return ()
+        return (), 0.0
     group = tuple(found[name] for name in OHLC)
     o, h, low, c = (values[:, :, names.index(name)] for name in group)
     with np.errstate(invalid="ignore"):
-        broken = (h < np.maximum(o, c)) | (low > np.minimum(o, c))
-    return () if broken.any() else group
+        wrong = np.minimum(np.minimum(o, c), np.minimum(h, low)) <= 0
+        share = float((wrong | (h < np.maximum(o, c)) | (low > np.minimum(o, c))).mean())
+    return (() if wrong.any() or share > BROKEN else group), share
 
 
 def tied(names: Sequence[str], kinds: Mapping[str, str], values: np.ndarray, group: Sequence[str]) -> dict[str, str]:
