@@ -11,7 +11,7 @@ from sansheng.codecs.series import SeriesCodec
 from sansheng.codecs.series_file import from_windows
 from sansheng.codecs.series_past import Past
 from sansheng.filling import Drawing
-from sansheng.forecasting import as_frame, forecast, go_on, lengthen
+from sansheng.forecasting import as_frame, forecast, go_on, lengthen, remarks
 from sansheng.imputing import Imputed, impute, write_filled
 from sansheng.series_gaps import meeting
 
@@ -167,6 +167,9 @@ def test_series_of_a_row_each_go_on(tmp_path):
     )
     past, drawn = forecast(run, frame, 4, Drawing(2))
     assert drawn.shape == (60, 2, 4, 1)
+    assert remarks(run, past) == []
+    assert "no kind 'c'" in remarks(run, forecast(run, frame.assign(kind="c"), 4)[0])[0]
+    assert "no kind is there" in remarks(run, forecast(run, frame.drop(columns="kind"), 4)[0])[0]
     np.testing.assert_array_equal(past.values[:, :, 0], values)
     with pytest.raises(ValueError, match="one a row"):
         impute(run, frame)

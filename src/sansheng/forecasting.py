@@ -17,7 +17,7 @@ from sansheng.codecs.series import SeriesCodec
 from sansheng.codecs.series_past import Past, latest, past_of_windows
 from sansheng.codecs.table_file import read as read_table
 from sansheng.data import read_records
-from sansheng.filling import ONCE, Drawing, fill_cells
+from sansheng.filling import ONCE, Drawing, fill_cells, lacking, unseen
 from sansheng.run import Run
 from sansheng.series_gaps import moved
 
@@ -73,6 +73,15 @@ def _first_values(window: np.ndarray) -> np.ndarray:
     """``(N, 1, C)``: the first value of each channel of windows ``(N, L, C)``, or NaN."""
     at = np.isfinite(window).argmax(1, keepdims=True)
     return np.take_along_axis(window, at, axis=1)
+
+
+def remarks(run: Run, past: Past) -> list[str]:
+    """What the model is conditioned on and this past does not say, or says as the model has never seen it."""
+    records = Records(past.values, past.labels_at(past.values.shape[1], codec_of(run).condition_names))
+    said = [f"no {name} is there, so it is drawn as in training" for name in lacking(run, records)]
+    for name, values in unseen(run, records).items():
+        said.append(f"the model has seen no {name} {str(values[0])!r}: it is drawn as in training")
+    return said
 
 
 def lengthen(run: Run, records: Records, length: int, how: Drawing = ONCE) -> Records:

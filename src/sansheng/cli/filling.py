@@ -88,7 +88,10 @@ def forecast(
         trained = load(run, device=device)
         observe(Event("phase", f"drawing {horizon} steps after {data}"))
         how = filling.Drawing(draws, seed, steps)
-        frame = forecasting.as_frame(trained, *forecasting.forecast(trained, data, horizon, how))
+        past, drawn = forecasting.forecast(trained, data, horizon, how)
+        for remark in forecasting.remarks(trained, past):
+            observe(Event("note", remark))
+        frame = forecasting.as_frame(trained, past, drawn)
     if out is None:
         sys.stdout.write(frame.to_csv(index=False))
     else:

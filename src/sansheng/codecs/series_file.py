@@ -8,9 +8,10 @@ The one constraint: time is split before windows are cut, so that no held-out va
 
 from __future__ import annotations
 
+import io
 import re
 from collections.abc import Container, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,11 @@ from pandas.api import types as kinds
 from sansheng.codecs import table_file
 from sansheng.codecs.archive import SUFFIXES, label_columns, read_arrays
 from sansheng.codecs.base import Reading, Records, Source
-from sansheng.codecs.dates import find_format, parse, seconds_of
+from sansheng.codecs.series_times import (
+    ELAPSED, Spacing, elapsed, find_time, in_order, is_date, read_times, spacing, without_time
+)  # fmt: skip
 from sansheng.codecs.table_file import series_of
+from sansheng.codecs.table_text import MISSING, decode, sniff, sniff_decimal
 from sansheng.errors import DataError, unknown
 
 READABLE = (*table_file.READABLE, *SUFFIXES)
@@ -30,13 +34,9 @@ WINDOW = 24
 HELD_OUT = 0.2
 MOST_WINDOWS = 50_000
 ROWS_FROM = 16
-"""A table of so many columns of numbers, and hardly any other, is one series a row."""
-TIME_NAMES = re.compile(r"(date|time|timestamp|datetime|day|month|year|hour|ds|t)", re.IGNORECASE)
-USUAL = 0.7
-"""With this share of equal steps in time, series are taken for regular."""
-ELAPSED = "elapsed"
-"""The channel that says how long after the row before a row of an irregular series stands [s]."""
-UNITS = (("day", 86400), ("h", 3600), ("min", 60))
+"""A table of so many numbered columns of numbers, and no more others, is one series a row."""
+FEWEST = 4
+"""Of fewer series none is held out whole."""
 CALENDAR = {"hour": "hour", "weekday": "day_of_week", "month": "month"}
 
 
@@ -44,7 +44,8 @@ CALENDAR = {"hour": "hour", "weekday": "day_of_week", "month": "month"}
 class Timed:
     """Rows in time order: `frame` of numbers, `stamps` or None, `entity` codes, and labels of each entity.
 
-    order: the place of each row in the table it came from. whole: columns of whole numbers.
+    stamps: dates or numbers. order: the place of each row in the table it came from. whole: columns of whole numbers.
+    entities: the name of each series. spacing: what lies between rows.
     """
 
     frame: pd.DataFrame
@@ -54,6 +55,8 @@ class Timed:
     notes: Sequence[str] = ()
     order: np.ndarray = field(default_factory=lambda: np.zeros(0, int))
     whole: Sequence[str] = ()
+    entities: Sequence[Any] = (0,)
+    spacing: Spacing = Spacing()
 
     def series(self) -> list[tuple[int, int]]:
         """(first row, row after the last) of each."""
@@ -63,7 +66,7 @@ class Timed:
     def labels_from(self, starts: np.ndarray) -> dict[str, np.ndarray]:
         """Labels of windows that begin at these rows: of their series, and of the calendar where times are known."""
         labels = {name: column[starts] for name, column in self.labels.items()}
-        if self.stamps is None:
+        if self.stamps is None or not is_date(self.stamps):
             return labels
         begins = self.stamps.iloc[starts].dt
         return labels | {n: getattr(begins, part).to_numpy() for n, part in CALENDAR.items() if n not in labels}
@@ -77,15 +80,18 @@ def read(path: Path, reading: Reading) -> Source:
     if suffix not in table_file.READABLE:
         raise DataError(f"{path}: series are read from {', '.join(READABLE)}")
     found = table_file.read(path)
+    if suffix != ".parquet" and not _is_header(found.records.values.columns):
+        found = _without_header(path)
     source = from_frame(found.records.values, reading.options, where=str(path))
     return Source(source.records, source.test, [*found.notes, *source.notes])
 
 
 def from_frame(frame: pd.DataFrame, options: Mapping[str, str], *, where: str = "the table") -> Source:
     """Series of a table. options: `window`, `entity`, `time`."""
+    frame = _named(frame)
     if not {"entity", "time"} & set(options) and (wide := _as_rows(frame)) is not None:
         return wide
-    timed = in_time(frame, options, where)
+    timed = in_time(frame, options, where, skip=True)
     return _windows(timed, _length(options, timed), where)
 
 
@@ -120,23 +126,57 @@ def _from_archive(path: Path) -> Source:
     return Source(records, test, found.notes)
 
 
+def _named(frame: pd.DataFrame) -> pd.DataFrame:
+    """With names that are texts, and rows numbered from 0."""
+    return frame.reset_index(drop=True).set_axis([str(name) for name in frame.columns], axis=1)
+
+
+def _is_header(names: Sequence[str]) -> bool:
+    """Whether a first line is names: not all are numbers, or they are evenly numbered as 0, 1, … or 10, 20, …"""
+    plain = pd.Series([re.sub(r"_\d+$", "", name) for name in names])  # a repeated one was numbered
+    numbers = pd.to_numeric(plain, errors="coerce")
+    if numbers.isna().all() or (numbers.isna() & ~plain.isin([*MISSING, "unnamed"])).any():
+        return True
+    steps = np.diff(numbers)
+    return len(steps) == 0 or bool(steps[0] > 0 and np.allclose(steps, steps[0]) and (len(steps) > 1 or steps[0] == 1))
+
+
+def _without_header(path: Path) -> Source:
+    """A file whose first line is data, as those of the UCR archive: a label, if there is one, and steps t1, t2, …"""
+    text, notes = decode(path)
+    form = sniff(text, "\t" if path.suffix.lower() == ".tsv" else None)
+    frame = pd.read_csv(
+        io.StringIO(text), sep=form.delimiter, decimal=sniff_decimal(text, form), header=None, skipinitialspace=True,
+        na_values=list(MISSING),
+    )  # fmt: skip
+    whole = [kinds.is_numeric_dtype(frame[n].dtype) and bool((frame[n] % 1 == 0).all()) for n in frame.columns]
+    label = next((i for i, inner in ((0, 1), (-1, -2)) if whole[i] and not whole[inner]), None)
+    if label is None and _is_label(frame[0]):
+        label = 0
+    steps = [f"t{i + 1}" for i in range(frame.shape[1] - (label is not None))]
+    names = {None: steps, 0: ["label", *steps], -1: [*steps, "label"]}[label]
+    frame = frame.set_axis(names, axis=1)
+    if label is not None and whole[label]:
+        frame["label"] = frame["label"].astype(np.int64)
+    source = table_file.from_frame(frame, where=str(path))
+    said = "the first line holds only numbers, so it was read as data; columns are called " + ", ".join(names[:2])
+    return Source(source.records, notes=[*notes, *source.notes, f"{said}, …"])
+
+
 def _as_rows(frame: pd.DataFrame) -> Source | None:
-    """One series a row: many columns of numbers, and at most one other or one of a few whole numbers at an end."""
-    names = [str(name) for name in frame.columns]
-    words = [n for n in names if not kinds.is_numeric_dtype(frame[n].dtype)]
-    ends = [n for n in (names[0], names[-1]) if _is_label(series_of(frame, n))]
-    label = next(iter([*words, *ends]), None)
-    steps = [n for n in names if n != label]
-    if len(words) > 1 or len(steps) < ROWS_FROM or not _numbered(steps):
+    """One series a row: many numbered columns of numbers, and no more others, which are labels and hold no time."""
+    steps = _longest_run([n for n in frame.columns if kinds.is_numeric_dtype(frame[n].dtype)], list(frame.columns))
+    others = [n for n in frame.columns if n not in steps]
+    if steps and not others and (ends := [n for n in (steps[0], steps[-1]) if _is_label(series_of(frame, n))]):
+        others, steps = ends[:1], [n for n in steps if n != ends[0]]
+    if len(steps) < max(ROWS_FROM, len(others)) or find_time(frame[others], None, np.zeros(len(frame), int)):
         return None
-    labels = {} if label is None else {label: series_of(frame, label).to_numpy()}
-    values = frame[steps].to_numpy(np.float64)
-    records = from_windows(values, labels, ["value"], "rows")
-    about = {**records.about, "steps": steps, "label_first": label == names[0]}
-    note = f"each of {len(frame):,} rows is one series of {len(steps)} steps" + (
-        f", labelled by {label!r}" if label else ""
-    )
-    return Source(Records(records.values, records.labels, about), None, [note])
+    labels = {name: _label(series_of(frame, name)) for name in others}
+    records = from_windows(frame[steps].to_numpy(np.float64, na_value=np.nan), labels, ["value"], "rows")
+    about = {**records.about, "steps": steps, "label_first": frame.columns[0] in others}
+    note = f"each of {len(frame):,} rows is one series of {len(steps)} steps"
+    labelled = f", labelled by {', '.join(map(repr, others))}" if others else ""
+    return Source(Records(records.values, records.labels, about), None, [note + labelled])
 
 
 def _is_label(column: pd.Series) -> bool:
@@ -147,44 +187,69 @@ def _is_label(column: pd.Series) -> bool:
     return bool((values == values.round()).all()) and values.nunique() <= min(50, max(2, len(values) // 4))
 
 
-def _numbered(names: Sequence[str]) -> bool:
-    """Whether columns are numbered, as t1, t2, … or 0, 1, …"""
-    ends = [re.search(r"(\d+)$", name) for name in names]
-    if not all(ends):
-        return False
-    numbers = [int(match[1]) for match in ends if match]
-    return all(b - a == 1 for a, b in zip(numbers[:-1], numbers[1:], strict=True))
+def _longest_run(numbers: Container[str], names: Sequence[str]) -> list[str]:
+    """The most columns of numbers beside one another that are numbered, as t1, t2, … or 0, 1, …"""
+    runs: list[list[str]] = [[]]
+    for name in names:
+        match = re.fullmatch(r"(.*?)(\d+)", name)
+        if match is None or name not in numbers:
+            runs.append([])
+            continue
+        before = re.fullmatch(r"(.*?)(\d+)", runs[-1][-1]) if runs[-1] else None
+        if before is not None and (match[1], int(match[2])) == (before[1], int(before[2]) + 1):
+            runs[-1].append(name)
+        else:
+            runs.append([name])
+    return max(runs, key=len)
 
 
 # -- rows in time --------------------------------------------------------------------------------------------
 
 
 def in_time(
-    frame: pd.DataFrame, options: Mapping[str, str], where: str = "the table", *, channels: Sequence[str] = ()
-) -> Timed:
+    frame: pd.DataFrame, options: Mapping[str, str], where: str = "the table", *, channels: Sequence[str] = (),
+    skip: bool = False,
+) -> Timed:  # fmt: skip
     """Sorted by entity and time, with the columns of numbers only.
 
     channels: what a model knows, which are channels even where these rows are too few to show that they change.
-    Raises DataError for rows without a time or an entity.
+    skip: whether rows without a time are left out. Raises DataError for them otherwise, and for rows without an entity.
     """
-    names, notes = [str(c) for c in frame.columns], []
+    frame = _named(frame)
+    names = list(frame.columns)
     for role in ("entity", "time"):
         if role in options and options[role] not in names:
             raise unknown(f"column for the {role}", options[role], names)
     by = options.get("entity")
-    clock = options.get("time") or _find_time(frame, by)
-    stamps = None if clock is None else _stamps(series_of(frame, clock), clock, where)
-    codes = np.zeros(len(frame), int) if by is None else pd.factorize(series_of(frame, by))[0]
+    codes, entities = (np.zeros(len(frame), int), [0]) if by is None else pd.factorize(series_of(frame, by))
     if (codes < 0).any():
         raise DataError(f"{where}: column {by!r} does not say whose row {int((codes < 0).argmax()) + 1} is")
-    order = np.lexsort((np.arange(len(frame)) if stamps is None else seconds_of(stamps), codes))
-    frame, codes = frame.iloc[order].reset_index(drop=True), codes[order]
+    clock = options.get("time") or find_time(frame, by, codes)
+    stamps = None if clock is None else read_times(series_of(frame, clock), where)
+    notes = [without_time(frame) if clock is None else f"time is {clock!r}"]
+    rows = np.arange(len(frame))
+    if stamps is not None and stamps.isna().any():
+        rows = np.flatnonzero(stamps.notna())
+        first = int(stamps.isna().to_numpy().argmax()) + 1
+        if not skip:
+            raise DataError(f"{where}: column {clock!r} has no time in row {first}")
+        gone = f"{len(frame) - len(rows):,} of {len(frame):,} rows, row {first} the first"
+        notes.append(f"left out, as column {clock!r} is blank: {gone}")
+    order = rows[np.lexsort((rows if stamps is None else in_order(stamps.iloc[rows]), codes[rows]))]
     stamps = None if stamps is None else stamps.iloc[order].reset_index(drop=True)
-    notes.append("no column of time was found: rows are in order" if clock is None else f"time is {clock!r}")
-    rest = [n for n in names if n not in (by, clock)]
-    numbers = [n for n in rest if kinds.is_numeric_dtype(frame[n].dtype)]
-    steady = [n for n in rest if by is not None and n not in channels and _steady(series_of(frame, n), codes)]
-    left_out = [n for n in rest if n not in numbers and n not in steady]
+    held, codes = np.unique(codes[order], return_inverse=True)
+    timed = Timed(frame.iloc[order].reset_index(drop=True), stamps, codes, order=order, entities=[*entities[held]] if by else [0])
+    return _channels(timed, [n for n in names if n not in (by, clock)], notes, by is not None, channels, where)
+
+
+def _channels(
+    timed: Timed, names: Sequence[str], notes: list[str], many: bool, channels: Sequence[str], where: str
+) -> Timed:
+    """With the columns of numbers of a whole table only; those that never change within an entity are labels."""
+    frame, codes = timed.frame, timed.entity
+    numbers = [n for n in names if kinds.is_numeric_dtype(frame[n].dtype)]
+    steady = [n for n in names if many and n not in channels and _steady(series_of(frame, n), codes)]
+    left_out = [n for n in names if n not in numbers and n not in steady]
     if left_out:
         notes.append(f"left out, as they are no numbers: {', '.join(left_out)}")
     found = [n for n in numbers if n not in steady]
@@ -192,45 +257,13 @@ def in_time(
         raise DataError(f"{where}: there is no column of numbers that changes in time")
     labels = {n: _label(series_of(frame, n)) for n in steady}
     values = pd.DataFrame({n: series_of(frame, n).to_numpy(np.float64, na_value=np.nan) for n in found})
-    if stamps is not None and (note := _spacing(values, stamps, codes)) is not None:
-        notes.append(note)
-    if stamps is not None and ELAPSED in channels and ELAPSED not in values:
-        values[ELAPSED] = _elapsed(stamps, codes)
+    between = Spacing() if timed.stamps is None else spacing(timed.stamps, codes)
+    if between.note is not None:
+        notes.append(between.note)
+    if timed.stamps is not None and ELAPSED not in values and (ELAPSED in channels or not between.regular):
+        values[ELAPSED] = elapsed(timed.stamps, codes)
     whole = [n for n in found if kinds.is_integer_dtype(frame[n].dtype)]
-    return Timed(values, stamps, codes, labels, notes, order, whole)
-
-
-def _find_time(frame: pd.DataFrame, by: str | None) -> str | None:
-    """The first column of dates; or one called so, of numbers that rise."""
-    names = [str(c) for c in frame.columns if str(c) != by]
-    for name in names:
-        column = series_of(frame, name)
-        if kinds.is_datetime64_any_dtype(column.dtype) or _format_of(column) is not None:
-            return name
-    rising = [n for n in names if TIME_NAMES.fullmatch(n) and kinds.is_numeric_dtype(frame[n].dtype)]
-    return next((n for n in rising if by is not None or series_of(frame, n).is_monotonic_increasing), None)
-
-
-def _format_of(column: pd.Series) -> str | None:
-    if not (kinds.is_string_dtype(column.dtype) or kinds.is_object_dtype(column.dtype)) or column.isna().any():
-        return None
-    return find_format(column.astype(str).to_numpy(object))
-
-
-def _stamps(column: pd.Series, name: str, where: str) -> pd.Series:
-    """Dates; numbers are seconds. Raises DataError where a row has no time."""
-    if kinds.is_numeric_dtype(column.dtype):
-        stamps = pd.to_datetime(column, unit="s", errors="coerce")
-    elif kinds.is_datetime64_any_dtype(column.dtype):
-        stamps = column.dt.tz_localize(None) if getattr(column.dtype, "tz", None) is not None else column
-    else:
-        written = _format_of(column)
-        if written is None:
-            raise DataError(f"{where}: column {name!r} is no time: {column.iloc[0]!r}")
-        stamps = parse(column.astype(str).to_numpy(object), written)
-    if stamps.isna().any():
-        raise DataError(f"{where}: column {name!r} has no time in row {int(stamps.isna().to_numpy().argmax()) + 1}")
-    return stamps
+    return replace(timed, frame=values, labels=labels, notes=notes, whole=whole, spacing=between)
 
 
 def _steady(column: pd.Series, codes: np.ndarray) -> bool:
@@ -245,48 +278,15 @@ def _label(column: pd.Series) -> np.ndarray:
     return column.astype(object).where(column.notna(), "(missing)").astype(str).to_numpy(object)
 
 
-def _spacing(values: pd.DataFrame, stamps: pd.Series, codes: np.ndarray) -> str | None:
-    """Say what the steps in time are; if they are irregular their length becomes a channel."""
-    gaps = np.diff(seconds_of(stamps))[np.diff(codes) == 0]
-    if not len(gaps):
-        return None
-    usual, counts = np.unique(gaps, return_counts=True)
-    step, share = float(usual[counts.argmax()]), counts.max() / len(gaps)
-    if share >= USUAL and not step:
-        return (
-            f"{share:.0%} of rows have the time of the row before; if they are of several series, name the column "
-            "that says whose each is: --entity"
-        )
-    if share >= USUAL:
-        rest = "" if share == 1 else f", in {share:.0%} of steps; the others are taken for the same"
-        return f"one row every {_span(step)}{rest}"
-    values[ELAPSED] = _elapsed(stamps, codes)
-    return f"rows come irregularly: the time since the row before is a channel, {ELAPSED!r} [s]"
-
-
-def _elapsed(stamps: pd.Series, codes: np.ndarray) -> np.ndarray:
-    """Of each row the time since the one before [s], of the first of a series the usual one; 0 of a row alone."""
-    elapsed = np.diff(seconds_of(stamps), prepend=0.0)
-    begins = np.diff(codes, prepend=-1) != 0
-    elapsed[begins] = np.median(elapsed[~begins]) if not begins.all() else 0.0
-    return elapsed
-
-
-def _span(seconds: float) -> str:
-    """A length of time in the largest unit of which it is a whole number: ``15 min``, ``1 day``."""
-    name, size = next(((n, s) for n, s in UNITS if seconds % s == 0), ("s", 1))
-    many = seconds / size
-    return f"{many:g} {name}{'s' if name == 'day' and many > 1 else ''}"
-
-
 # -- windows -------------------------------------------------------------------------------------------------
 
 
 def _length(options: Mapping[str, str], timed: Timed) -> int:
-    """The window asked for, or 24, or less where series are short."""
-    shortest = int(np.bincount(timed.entity).min())
+    """The window asked for, or 24, or less where series are short: nine rows in ten are of series that have as many."""
     if "window" not in options:
-        return max(4, min(WINDOW, shortest if timed.entity.max() else shortest // 5))
+        sizes = np.bincount(timed.entity)
+        usual = int(np.quantile(sizes[timed.entity], 0.1, method="lower"))
+        return max(4, min(WINDOW, usual if len(sizes) >= FEWEST else usual // 5))
     text = options["window"]
     if not str(text).isdigit() or not 2 <= int(text) <= 4096:
         raise ValueError(f"a window is a number of rows from 2 to 4096, not {text!r}")
@@ -294,22 +294,15 @@ def _length(options: Mapping[str, str], timed: Timed) -> int:
 
 
 def _windows(timed: Timed, length: int, where: str) -> Source:
-    """All windows of training time, and of held-out time: the last fifth of each series, or a fifth of short ones."""
+    """All windows of training time, and of held-out time."""
     starts, stops = np.array(timed.series()).T
     sizes = stops - starts
-    by_time = sizes * HELD_OUT >= length
-    if not by_time.any() and len(sizes) < 4:
-        raise DataError(f"{where}: {sizes.max():,} rows are too few for windows of {length}; give a shorter --window")
-    train, test = [], []
-    whole = np.random.default_rng(0).permutation(len(sizes))[: round(HELD_OUT * len(sizes))]
-    for i, (a, b) in enumerate(zip(starts, stops, strict=True)):
-        cut = b - round((b - a) * HELD_OUT) if by_time.all() else (a if i in set(whole.tolist()) else b)
-        train.append(np.arange(a, cut - length + 1))
-        test.append(np.arange(cut, b - length + 1))
-    first, held = (np.concatenate(parts) for parts in (train, test))
-    if not len(first) or not len(held):
-        raise DataError(f"{where}: series are too short for windows of {length}; give a shorter --window")
-    notes = [*timed.notes, _how_split(by_time.all(), len(sizes), length)]
+    cuts, split = _cuts(sizes, length, where)
+    first, held = (
+        np.concatenate([np.arange(a, b - length + 1) for a, b in zip(begins, ends, strict=True)])
+        for begins, ends in ((starts, starts + cuts), (starts + cuts, stops))
+    )
+    notes = [*timed.notes, _how_split(split, len(sizes), length)]
     if short := int((sizes < length).sum()):
         notes.append(f"left out, as they are shorter than a window: {short:,} of {len(sizes):,} series")
     stride = max(1, len(first) // MOST_WINDOWS)
@@ -321,10 +314,27 @@ def _windows(timed: Timed, length: int, where: str) -> Source:
     return Source(cut[0], cut[1], notes)
 
 
-def _how_split(by_time: Any, series: int, length: int) -> str:
+def _cuts(sizes: np.ndarray, length: int, where: str) -> tuple[np.ndarray, int]:
+    """(how many rows of each series come before what is held out, how many series are split in time).
+
+    Held out is the last fifth of those that are long enough, if most rows are of such; or else a fifth of all, whole.
+    """
+    long = sizes * HELD_OUT >= length
+    enough = np.flatnonzero(sizes >= length)
+    if long.any() and (len(enough) < FEWEST or 2 * sizes[long].sum() >= sizes.sum()):
+        return np.where(long, sizes - np.round(sizes * HELD_OUT).astype(int), sizes), int(long.sum())
+    if len(enough) < FEWEST:
+        raise DataError(f"{where}: {sizes.max():,} rows are too few for windows of {length}; give a shorter --window")
+    whole = np.random.default_rng(0).permutation(enough)[: round(HELD_OUT * len(enough))]
+    return np.where(np.isin(np.arange(len(sizes)), whole), 0, sizes), 0
+
+
+def _how_split(split: int, series: int, length: int) -> str:
+    """split: how many series are split in time."""
     many = f"{series:,} series" if series > 1 else "one series"
-    held = "the last fifth of the time" if by_time else "a fifth of the series"
-    return f"{many}, in windows of {length} rows; {held} is held out"
+    held = "the last fifth of the time" if split else "a fifth of the series"
+    some = f" of {split:,} long ones" if 0 < split < series else ""
+    return f"{many}, in windows of {length} rows; {held}{some} is held out"
 
 
 def _cut(timed: Timed, starts: np.ndarray, length: int, constant: Container[str]) -> Records:
