@@ -124,8 +124,8 @@ def labelled(run: Run, records: Records, where: Mapping[str, Any], seed: int) ->
     drawn = run.codec.conditions.decode(run.condition_rows(len(records), where, seed))
     labels = {**drawn, **records.labels, **{name: drawn[name] for name in where}}
     for name, values in odd.items():
-        own = np.asarray(records.labels[name])
-        labels[name] = np.where(np.isin(own.astype(str), values.astype(str)), drawn[name], own)
+        own = np.asarray(records.labels[name]).astype(object)
+        labels[name] = np.where(np.isin(own.astype(str), values.astype(str)), np.asarray(drawn[name], object), own)
     return replace(records, labels=labels)
 
 

@@ -104,12 +104,11 @@ def as_frame(run: Run, past: Past, drawn: np.ndarray) -> pd.DataFrame:
         columns["series"] = np.asarray(past.names).repeat(draws * horizon)
     if draws > 1:
         columns["draw"] = np.tile(np.arange(draws).repeat(horizon), n)
-    steps = np.tile(np.arange(1, horizon + 1), n * draws)
-    if past.last is None:
-        columns["step"] = steps
-    else:
-        columns["time"] = past.times(steps[:horizon]).repeat(draws, axis=0).ravel()
     codec = codec_of(run)
+    if past.last is None:
+        columns["step"] = np.tile(np.arange(1, horizon + 1), n * draws)
+    else:
+        columns["time"] = past.times_of(drawn, codec.names).ravel()
     columns |= {name: codec.column(name, drawn[..., i].ravel()) for i, name in enumerate(codec.names)}
     return pd.DataFrame(columns)
 

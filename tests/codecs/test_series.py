@@ -161,6 +161,23 @@ def test_one_series_a_row(tmp_path):
     assert list(again.columns) == list(beats.columns)
 
 
+def test_labels_of_rows_stand_where_they_stood():
+    frame = pd.DataFrame(np.random.default_rng(0).standard_normal((30, 20)), columns=[f"t{i}" for i in range(20)])
+    frame.insert(0, "id", np.arange(30))
+    frame.insert(1, "label", np.arange(30) % 3)
+    frame["age"] = np.arange(30) % 7
+    records = from_frame(frame, {}).records
+    assert list(SeriesCodec.fit(records).to_frame(records).columns) == list(frame.columns)
+
+
+def test_an_index_of_dates_is_the_time():
+    frame = timed().drop(columns="date").set_axis(pd.date_range("2020-01-01", periods=600, freq="1h"))
+    back = frame.sample(frac=1, random_state=0)
+    found, ordered = open_data(back, kind="series"), open_data(frame, kind="series")
+    np.testing.assert_array_equal(found.train_records.values, ordered.train_records.values)
+    assert any("every hour" in note or "1 h" in note for note in found.notes), found.notes
+
+
 def test_arrays_of_windows(tmp_path):
     values = np.random.default_rng(0).standard_normal((80, 10, 2))
     np.save(tmp_path / "w.npy", values)

@@ -12,7 +12,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path, PurePosixPath
 
@@ -24,7 +24,7 @@ from scipy.signal import resample_poly
 from sansheng.codecs.base import Reading, Records, Source
 from sansheng.codecs.each import MAX_BROKEN, each
 from sansheng.codecs.folder import shelf_of_folder
-from sansheng.codecs.label_file import label_columns, to_labels
+from sansheng.codecs.label_file import composed, label_columns, to_labels
 from sansheng.codecs.pixels import counted
 from sansheng.codecs.shelf import SUFFIXES as PICTURES
 from sansheng.codecs.shelf import Listing, Shelf
@@ -46,6 +46,9 @@ FRAMES = 16
 MOST_FRAMES = 256
 CHUNK = 256
 MOST_LOOKED_AT = 1000
+MOST_NAMED = 5
+OPPOSED = 1e-3
+"""With less than this of their amplitude left by averaging, channels cancel one another out."""
 FIELD = re.compile(r"\{(\w+)\}")
 
 
@@ -146,19 +149,23 @@ def pattern_of(text: str) -> re.Pattern[str]:
 
 
 def _labelled(shelf: Shelf, pattern: str | None) -> tuple[dict[str, Sequence[str]], pd.DataFrame, list[str]]:
-    """(splits, labels, notes): by the pattern if there is one, which files that do not follow it are left out of."""
+    """(splits, labels, notes): by the pattern if there is one, which files that do not follow it are left out of.
+
+    Accents are made part of their letters: names of two computers may differ in that alone.
+    """
+    given = shelf.labels.map(lambda value: composed(value) if isinstance(value, str) else value)
     if pattern is None:
-        return dict(shelf.splits), shelf.labels, [] if len(shelf.labels.columns) else _hint(list(shelf.names))
-    expression = pattern_of(pattern)
-    found = {name: expression.fullmatch(PurePosixPath(name).stem) for name in shelf.names}
+        return dict(shelf.splits), given, [] if len(given.columns) else _hint(list(shelf.names))
+    expression = pattern_of(composed(pattern))
+    found = {name: expression.fullmatch(composed(PurePosixPath(name).stem)) for name in shelf.names}
     fields = {name: match.groupdict() for name, match in found.items() if match}
     if not fields:
         raise DataError(f"{shelf.where}: no file is called {pattern!r} (the first is {shelf.names[0]})")
     frame = pd.DataFrame.from_dict(fields, orient="index")
     whole = {column: frame[column] for column in frame if frame[column].str.fullmatch(r"0|-?[1-9]\d{0,17}").all()}
     frame = frame.assign(**{str(name): column.astype("int64") for name, column in whole.items()})
-    beside = shelf.labels.drop(columns=[c for c in shelf.labels if c in frame or c == "label"])
-    columns, notes = label_columns(frame.join(beside))
+    beside = given.drop(columns=[c for c in given if c in frame or c == "label"])
+    columns, notes = label_columns(frame.join(beside), "recording")
     lost = len(found) - len(fields)
     said = f"labels from names like {pattern}: {', '.join(columns.columns) or 'none'}"
     said += f"; {counted(lost, 'file')} called otherwise left out" if lost else ""
@@ -183,16 +190,19 @@ def _hint(names: Sequence[str]) -> list[str]:
 
 @dataclass
 class Decoded:
-    """Which recordings could be read, what is wrong with the others, how many were cut, and how many are silent."""
+    """Which recordings could be read, what is wrong with the others, how many were cut, which are silent, and of which
+    the channels cancel one another out."""
 
     names: list[str]
     broken: dict[str, str]
     cut: int = 0
-    silent: int = 0
+    silent: list[str] = field(default_factory=list)
+    opposed: list[str] = field(default_factory=list)
 
 
 def _reason(error: Exception) -> str:
-    return (str(error) or type(error).__name__).splitlines()[0].removeprefix("Error opening ")
+    said = error.error_string if isinstance(error, soundfile.LibsndfileError) else str(error)
+    return (said or type(error).__name__).splitlines()[0]
 
 
 def _look(shelf: Shelf, name: str) -> tuple[int, float, int]:
@@ -204,16 +214,18 @@ def _look(shelf: Shelf, name: str) -> tuple[int, float, int]:
     return head.samplerate, head.frames / head.samplerate, head.channels
 
 
-def _load(shelf: Shelf, name: str, layout: Layout) -> tuple[np.ndarray, bool]:
+def _load(shelf: Shelf, name: str, layout: Layout) -> tuple[np.ndarray, bool, bool]:
+    """(wave, whether it was cut, whether its channels cancel one another out)"""
     with shelf.open(name) as file:
         wave, rate = soundfile.read(file, dtype="float32", always_2d=True)
     mono = wave.mean(axis=1)
     if not len(mono) or not np.isfinite(mono).all():
         raise DataError("no sound" if not len(mono) else "values that are not finite")
+    opposed = bool(np.ptp(mono) < OPPOSED * np.ptp(wave, axis=0).max())
     if rate != layout.rate:
         shared = math.gcd(rate, layout.rate)
         mono = resample_poly(mono, layout.rate // shared, rate // shared)
-    return fit_wave(mono, layout.samples)
+    return *fit_wave(mono, layout.samples), opposed
 
 
 def _decode(shelf: Shelf, names: Sequence[str], layout: Layout, reading: Reading) -> tuple[np.ndarray, Decoded]:
@@ -221,11 +233,14 @@ def _decode(shelf: Shelf, names: Sequence[str], layout: Layout, reading: Reading
     for start in range(0, len(names), CHUNK):
         good, bad = each(lambda name: _load(shelf, name, layout), names[start : start + CHUNK], _reason)
         facts.broken |= bad
-        for name, (wave, cut) in good.items():
+        for name, (wave, cut, opposed) in good.items():
             waves[len(facts.names)] = wave
             facts.names.append(name)
             facts.cut += cut
-            facts.silent += not wave.any()
+            if opposed:
+                facts.opposed.append(name)
+            elif not wave.any():
+                facts.silent.append(name)
         reading.progress(min(start + CHUNK, len(names)), len(names))
     return waves[: len(facts.names)], facts
 
@@ -286,13 +301,19 @@ def _remarks(heads: Sequence[tuple[int, float, int]], layout: Layout, facts: Dec
     if stereo:
         yield f"channels averaged in {counted(stereo, 'recording')}"
     if facts.silent:
-        yield f"{counted(facts.silent, 'recording')} without any sound"
+        yield f"{counted(len(facts.silent), 'recording')} without any sound: {_some(facts.silent)}"
+    if facts.opposed:
+        many = counted(len(facts.opposed), "recording")
+        yield f"{many} of which nothing is left once channels are averaged, as they cancel out: {_some(facts.opposed)}"
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:MOST_NAMED]) + (", …" if len(names) > MOST_NAMED else "")
 
 
 def _passed_over(shelf: Shelf, broken: Mapping[str, str]) -> Iterator[str]:
     if broken:
-        named = ", ".join(f"{name} ({why})" for name, why in list(broken.items())[:5])
-        yield f"skipped {len(broken):,} broken: {named}{', …' if len(broken) > 5 else ''}"
+        yield f"skipped {len(broken):,} broken: {_some([f'{name} ({why})' for name, why in broken.items()])}"
     if shelf.others:
         kinds = ", ".join(f"{n:,} {suffix}" for suffix, n in Counter(shelf.others).most_common(5))
         yield f"other files ignored: {kinds}"

@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 from pandas.api import types
 
-from sansheng.codecs.labels import MAX_LEVELS, lacking
+from sansheng.codecs.labels import MAX_LEVELS, MISSING, lacking, without_gaps
 from sansheng.codecs.pixels import counted
 from sansheng.codecs.table_file import series_of
 from sansheng.codecs.table_text import sniff_delimiter
@@ -100,9 +100,9 @@ def join_labels(
     A line names a picture by its path, or by its file name alone if only one picture is called so. Raises DataError
     if two lines name one picture, or none names any.
     """
-    known = {_composed(name): name for name in names} | {name: name for name in names}
-    counts = Counter(_composed(PurePosixPath(name).name) for name in names)
-    alone = {last: name for name in names if counts[last := _composed(PurePosixPath(name).name)] == 1}
+    known = {composed(name): name for name in names} | {name: name for name in names}
+    counts = Counter(composed(PurePosixPath(name).name) for name in names)
+    alone = {last: name for name in names if counts[last := composed(PurePosixPath(name).name)] == 1}
     pieces, lost = [], 0
     for file, frame in tables:
         home = PurePosixPath(file).parent
@@ -142,14 +142,31 @@ def complete(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
     return frame.loc[~out], [f"{counted(int(out.sum()))} without a value of {named} left out"]
 
 
-def label_columns(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
-    """The columns that can be labels, as truth values, whole numbers, floats or text; and what is left out, and why."""
+def with_missing(frame: pd.DataFrame, noun: str) -> tuple[pd.DataFrame, list[str]]:
+    """(columns, notes): in those that can be labels what has no value has the level "(missing)". noun: of what they are
+    the labels."""
+    filled, notes = {}, []
+    for name in frame.columns:
+        column = series_of(frame, name)
+        texts = without_gaps(column)
+        if texts is column or not column.notna().any() or _unfit(column.dropna(), noun) or _unfit(texts, noun):
+            continue
+        filled[name] = texts
+        notes.append(f"column {name!r}: {counted(int(column.isna().sum()), noun)} without a value, as level {MISSING}")
+    return frame.assign(**filled), notes
+
+
+def label_columns(frame: pd.DataFrame, noun: str = "image") -> tuple[pd.DataFrame, list[str]]:
+    """The columns that can be labels, as truth values, whole numbers, floats or text; and what is left out, and why.
+
+    noun: of what they are the labels.
+    """
     kept: dict[str, pd.Series] = {}
     notes = []
     frame = frame.set_axis(list(map(str, frame.columns)), axis=1).loc[:, ~frame.columns.duplicated()]
     for name in frame.columns:
         column = series_of(frame, name)
-        why = _unfit(column)
+        why = _unfit(column, noun)
         if why:
             notes.append(f"column {name!r} is no label: {why}")
         else:
@@ -172,10 +189,10 @@ def _array(column: pd.Series) -> np.ndarray:
     return np.array(column.tolist(), dtype=str)
 
 
-def _unfit(column: pd.Series) -> str | None:
+def _unfit(column: pd.Series, noun: str = "image") -> str | None:
     missing = int(column.isna().sum())
     if missing:
-        return f"it has no value for {counted(missing)}"
+        return f"it has no value for {counted(missing, noun)}"
     if types.is_numeric_dtype(column.dtype):
         return None if np.isfinite(column.to_numpy(dtype=np.float64)).all() else "it holds infinite numbers"
     if not all(isinstance(value, str | bool | int | float) for value in column):
@@ -186,10 +203,10 @@ def _unfit(column: pd.Series) -> str | None:
 
 def _find(home: PurePosixPath, text: str, known: Mapping[str, str], alone: Mapping[str, str]) -> str | None:
     whole = str(home / text)
-    return known.get(whole) or known.get(_composed(whole)) or alone.get(_composed(text))
+    return known.get(whole) or known.get(composed(whole)) or alone.get(composed(text))
 
 
-def _composed(name: str) -> str:
+def composed(name: str) -> str:
     """A name with each accented letter as one character: macOS gives letter and accent apart, editors together."""
     return unicodedata.normalize("NFC", name)
 

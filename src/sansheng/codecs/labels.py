@@ -6,12 +6,15 @@ training split alone, and the dtype of a label survives JSON.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, final, runtime_checkable
 
 import numpy as np
+import pandas as pd
 import torch
+from pandas.api import types
 from torch import Tensor
 
 from sansheng.errors import DataError, unknown
@@ -24,6 +27,9 @@ WHOLE_NUMBER_LEVELS = 256
 SHOWN_LEVELS = 12
 MOST_KEPT = 100
 """A quantity of so few distinct values keeps them, so that they come back to the last digit."""
+MISSING = "(missing)"
+"""The level of what has no value."""
+WHOLE_FLOAT = re.compile(r"-?[0-9]+\.0")
 
 
 @final
@@ -40,24 +46,38 @@ class Levels:
 
     def encode(self, column: np.ndarray) -> Tensor:
         """One-hot ``(N, levels)``; a level the training split did not have becomes a row of zeros."""
-        column = _comparable(self.name, column, self.values)
-        index = np.searchsorted(self.values, column).clip(max=len(self.values) - 1)
-        known = self.values[index] == column
-        one_hot = torch.zeros(len(column), len(self.values))
-        return one_hot.scatter_(1, torch.from_numpy(index)[:, None], torch.from_numpy(known).float()[:, None])
+        index = torch.from_numpy(self._places(_plain(self.name, column)))[:, None]
+        one_hot = torch.zeros(len(index), len(self.values))
+        return one_hot.scatter_(1, index.clamp(min=0), (index >= 0).float())
 
     def unseen(self, column: np.ndarray) -> np.ndarray:
         """The values of a column that are no level."""
-        plain = _comparable(self.name, column, self.values)
-        return plain[~np.isin(plain, self.values)]
+        plain = _plain(self.name, column)
+        return plain[self._places(plain) < 0]
+
+    def _places(self, plain: np.ndarray) -> np.ndarray:
+        """Which level each value is, ``(N,)``, −1 for none. Numbers and texts are compared as they are written, since
+        blanks make texts of numbers; raises DataError where they have nothing in common."""
+        if (plain.dtype.kind == "U") == (self.values.dtype.kind == "U"):
+            index = np.searchsorted(self.values, plain).clip(max=len(self.values) - 1)
+            return np.where(self.values[index] == plain, index, -1)
+        place = {spelled(level): index for index, level in enumerate(self.values.tolist())}
+        found = np.array([place.get(spelled(value), -1) for value in plain.tolist()])
+        if (found < 0).all():
+            raise DataError(
+                f"label {self.name!r} is of type {plain.dtype}, and was {self.values.dtype} in the training split"
+            )
+        return found
 
     def parse(self, typed: Any) -> Tensor:
         """One-hot ``(levels,)`` of a level as a person types it."""
         levels = self.values.tolist()
-        for index, level in enumerate(levels):
-            if means(level, typed):
-                return torch.eye(len(levels))[index]
-        raise unknown(f"value of {self.name}", str(typed), map(str, levels))
+        place = next((index for index, level in enumerate(levels) if means(level, typed)), None)
+        if place is None:
+            place = next((index for index, level in enumerate(levels) if spelled(level) == spelled(typed)), None)
+        if place is None:
+            raise unknown(f"value of {self.name}", str(typed), map(str, levels))
+        return torch.eye(len(levels))[place]
 
     def decode(self, block: Tensor) -> np.ndarray:
         return self.values[block.argmax(1).cpu().numpy()]
@@ -307,11 +327,18 @@ def _from_objects(name: str, values: list[Any]) -> np.ndarray:
     return np.array([str(value) for value in values])
 
 
-def _comparable(name: str, column: np.ndarray, levels: np.ndarray) -> np.ndarray:
-    plain = _plain(name, column)
-    if (plain.dtype.kind == "U") == (levels.dtype.kind == "U"):
-        return plain
-    raise DataError(f"label {name!r} is of type {plain.dtype}, and was {levels.dtype} in the training split")
+def spelled(level: Any) -> str:
+    """A level as text, a whole number without its point: "2" for 2, 2.0 and "2.0"."""
+    text = str(level)
+    return text.removesuffix(".0") if WHOLE_FLOAT.fullmatch(text) else text
+
+
+def without_gaps(column: pd.Series) -> pd.Series:
+    """A column of labels; where values are missing, as texts, such as 1, 2 and (missing)."""
+    if not column.hasnans:
+        return column
+    texts = column.map(spelled if types.is_numeric_dtype(column.dtype) else str).astype(object)
+    return texts.where(column.notna(), MISSING)
 
 
 def means(level: Any, typed: Any) -> bool:

@@ -36,9 +36,10 @@ MOST_PLOTS = 6
 
 
 def from_memory(values: np.ndarray | pd.DataFrame, options: Mapping[str, str]) -> Source:
-    """Windows ``(N, L, C)`` or rows in time as a DataFrame."""
+    """Windows ``(N, L, C)`` or rows in time as a DataFrame, whose index is the time if it is of dates."""
     if isinstance(values, pd.DataFrame):
-        return series_file.from_frame(values.reset_index(drop=True), options)
+        dated = isinstance(values.index, pd.DatetimeIndex) and "time" not in values.columns
+        return series_file.from_frame(values.reset_index(drop=not dated, names="time" if dated else None), options)
     return Source(from_windows(values))
 
 
@@ -153,10 +154,9 @@ class SeriesCodec:
         n, length, _ = records.values.shape
         if self.about["layout"] == "rows":
             steps = self.about["steps"] if length == self.length else [f"t{i + 1}" for i in range(length)]
-            frame = pd.DataFrame(records.values[:, :, 0], columns=steps)
-            for name, column in records.labels.items():
-                frame.insert(0 if self.about.get("label_first") else len(frame.columns), name, column)
-            return frame
+            before = {name: records.labels[name] for name in self.about.get("before", ()) if name in records.labels}
+            behind = {name: column for name, column in records.labels.items() if name not in before}
+            return pd.DataFrame({**before, **dict(zip(steps, records.values[:, :, 0].T, strict=True)), **behind})
         columns: dict[str, Any] = {"series": np.arange(n).repeat(length), "step": np.tile(np.arange(length), n)}
         columns |= {name: np.repeat(column, length) for name, column in records.labels.items()}
         columns |= {name: self.column(name, records.values[:, :, i].ravel()) for i, name in enumerate(self.names)}

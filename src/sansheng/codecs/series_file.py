@@ -22,9 +22,18 @@ from pandas.api import types as kinds
 from sansheng.codecs import table_file
 from sansheng.codecs.archive import SUFFIXES, label_columns, read_arrays
 from sansheng.codecs.base import Reading, Records, Source
+from sansheng.codecs.labels import without_gaps
 from sansheng.codecs.series_times import (
-    ELAPSED, Spacing, elapsed, find_time, in_order, is_date, read_times, spacing, without_time
-)  # fmt: skip
+    ELAPSED,
+    Spacing,
+    elapsed,
+    find_time,
+    in_order,
+    is_date,
+    read_times,
+    spacing,
+    without_time,
+)
 from sansheng.codecs.table_file import series_of
 from sansheng.codecs.table_text import MISSING, decode, sniff, sniff_decimal
 from sansheng.errors import DataError, unknown
@@ -56,7 +65,7 @@ class Timed:
     order: np.ndarray = field(default_factory=lambda: np.zeros(0, int))
     whole: Sequence[str] = ()
     entities: Sequence[Any] = (0,)
-    spacing: Spacing = Spacing()
+    spacing: Spacing = field(default_factory=Spacing)
 
     def series(self) -> list[tuple[int, int]]:
         """(first row, row after the last) of each."""
@@ -80,7 +89,7 @@ def read(path: Path, reading: Reading) -> Source:
     if suffix not in table_file.READABLE:
         raise DataError(f"{path}: series are read from {', '.join(READABLE)}")
     found = table_file.read(path)
-    if suffix != ".parquet" and not _is_header(found.records.values.columns):
+    if suffix != ".parquet" and not _is_header(list(found.records.values.columns)):
         found = _without_header(path)
     source = from_frame(found.records.values, reading.options, where=str(path))
     return Source(source.records, source.test, [*found.notes, *source.notes])
@@ -134,10 +143,10 @@ def _named(frame: pd.DataFrame) -> pd.DataFrame:
 def _is_header(names: Sequence[str]) -> bool:
     """Whether a first line is names: not all are numbers, or they are evenly numbered as 0, 1, … or 10, 20, …"""
     plain = pd.Series([re.sub(r"_\d+$", "", name) for name in names])  # a repeated one was numbered
-    numbers = pd.to_numeric(plain, errors="coerce")
+    numbers = pd.Series(pd.to_numeric(plain, errors="coerce"))
     if numbers.isna().all() or (numbers.isna() & ~plain.isin([*MISSING, "unnamed"])).any():
         return True
-    steps = np.diff(numbers)
+    steps = np.diff(numbers.to_numpy(np.float64))
     return len(steps) == 0 or bool(steps[0] > 0 and np.allclose(steps, steps[0]) and (len(steps) > 1 or steps[0] == 1))
 
 
@@ -150,9 +159,10 @@ def _without_header(path: Path) -> Source:
         na_values=list(MISSING),
     )  # fmt: skip
     whole = [kinds.is_numeric_dtype(frame[n].dtype) and bool((frame[n] % 1 == 0).all()) for n in frame.columns]
-    label = next((i for i, inner in ((0, 1), (-1, -2)) if whole[i] and not whole[inner]), None)
-    if label is None and _is_label(frame[0]):
-        label = 0
+    label = None
+    if frame.shape[1] > ROWS_FROM:
+        label = next((i for i, inner in ((0, 1), (-1, -2)) if whole[i] and not whole[inner]), None)
+        label = 0 if label is None and _is_label(frame.iloc[:, 0]) else label
     steps = [f"t{i + 1}" for i in range(frame.shape[1] - (label is not None))]
     names = {None: steps, 0: ["label", *steps], -1: [*steps, "label"]}[label]
     frame = frame.set_axis(names, axis=1)
@@ -169,11 +179,12 @@ def _as_rows(frame: pd.DataFrame) -> Source | None:
     others = [n for n in frame.columns if n not in steps]
     if steps and not others and (ends := [n for n in (steps[0], steps[-1]) if _is_label(series_of(frame, n))]):
         others, steps = ends[:1], [n for n in steps if n != ends[0]]
-    if len(steps) < max(ROWS_FROM, len(others)) or find_time(frame[others], None, np.zeros(len(frame), int)):
+    if len(steps) < max(ROWS_FROM, len(others)) or find_time(frame.loc[:, others], None, np.zeros(len(frame), int)):
         return None
     labels = {name: _label(series_of(frame, name)) for name in others}
     records = from_windows(frame[steps].to_numpy(np.float64, na_value=np.nan), labels, ["value"], "rows")
-    about = {**records.about, "steps": steps, "label_first": frame.columns[0] in others}
+    before = [name for name in others if name in frame.columns[: frame.columns.get_loc(steps[0])]]
+    about = {**records.about, "steps": steps, "before": before}
     note = f"each of {len(frame):,} rows is one series of {len(steps)} steps"
     labelled = f", labelled by {', '.join(map(repr, others))}" if others else ""
     return Source(Records(records.values, records.labels, about), None, [note + labelled])
@@ -238,7 +249,8 @@ def in_time(
     order = rows[np.lexsort((rows if stamps is None else in_order(stamps.iloc[rows]), codes[rows]))]
     stamps = None if stamps is None else stamps.iloc[order].reset_index(drop=True)
     held, codes = np.unique(codes[order], return_inverse=True)
-    timed = Timed(frame.iloc[order].reset_index(drop=True), stamps, codes, order=order, entities=[*entities[held]] if by else [0])
+    frame, entities = frame.iloc[order].reset_index(drop=True), [entities[i] for i in held]
+    timed = Timed(frame, stamps, codes, order=order, entities=entities)
     return _channels(timed, [n for n in names if n not in (by, clock)], notes, by is not None, channels, where)
 
 
@@ -273,9 +285,7 @@ def _steady(column: pd.Series, codes: np.ndarray) -> bool:
 
 def _label(column: pd.Series) -> np.ndarray:
     """Values of a label, where there are gaps as texts."""
-    if not column.isna().any():
-        return column.to_numpy()
-    return column.astype(object).where(column.notna(), "(missing)").astype(str).to_numpy(object)
+    return without_gaps(column).to_numpy()
 
 
 # -- windows -------------------------------------------------------------------------------------------------

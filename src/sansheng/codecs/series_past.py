@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from sansheng.codecs.series_file import CALENDAR, from_windows, in_time
-from sansheng.codecs.table_file import series_of
+from sansheng.codecs.series_times import ELAPSED
 from sansheng.errors import DataError
 
 DAY = 86_400
@@ -26,8 +26,10 @@ WEEKS = 2
 class Past:
     """The latest steps of each series: `values` ``(N, T, C)``, by name. last: the time of the last step, or None.
 
-    step: seconds from row to row. labels: of each series, what does not change in time. days: whether there are rows
-    on Mondays, …, Sundays; where steps are days, the others are passed over.
+    Shorter series have rows of NaN in front. last: dates, or numbers where times are such. step: from row to row, in
+    seconds or as the times are numbered. labels: of each series, what does not change in time. days: whether there are
+    rows on Mondays, …, Sundays; where steps are days, the others are passed over. every: what leads to the next row,
+    where that is so many months. irregular: whether a channel says how far a row is from the one before.
     """
 
     values: np.ndarray
@@ -36,6 +38,8 @@ class Past:
     step: float = 0.0
     labels: Mapping[str, np.ndarray] = field(default_factory=dict)
     days: tuple[bool, ...] = EVERY_DAY
+    every: pd.offsets.BaseOffset | None = None
+    irregular: bool = False
 
     def repeat(self, times: int) -> Past:
         """Each series so many times, in a row."""
@@ -51,41 +55,61 @@ class Past:
         """
         if self.last is None:
             raise ValueError("these series have no times")
-        last = self.last.astype("datetime64[s]")[:, None]
-        if self.step != DAY or all(self.days):
-            return last + np.round(steps * self.step).astype("timedelta64[s]")
+        if self.every is not None:
+            ends = pd.DatetimeIndex(self.last)
+            return np.stack([(ends + int(k) * self.every).to_numpy("datetime64[us]") for k in steps], axis=1)
+        if self.last.dtype.kind != "M" or self.step != DAY or all(self.days):
+            return self._after(steps[None] * self.step)
+        last = self.last.astype("datetime64[us]")[:, None]
         date = last.astype("datetime64[D]")
         return np.busday_offset(date, steps, roll="backward", weekmask=list(self.days)) + (last - date)
+
+    def times_of(self, drawn: np.ndarray, channels: Sequence[str]) -> np.ndarray:
+        """The times ``(N, draws, S)`` of rows that were drawn ``(N, draws, S, C)``, of the usual step or as drawn."""
+        _, draws, horizon, _ = drawn.shape
+        if self.irregular:
+            return self._after(drawn[..., list(channels).index(ELAPSED)].clip(0).cumsum(axis=2))
+        return self.times(np.arange(1, horizon + 1))[:, None].repeat(draws, axis=1)
+
+    def _after(self, elapsed: np.ndarray) -> np.ndarray:
+        """Times so long after the last row; `elapsed` is ``(N, ...)`` or ``(1, ...)``."""
+        last = np.asarray(self.last).reshape(-1, *[1] * (elapsed.ndim - 1))
+        if last.dtype.kind == "M":
+            return last.astype("datetime64[us]") + np.round(elapsed * 1e6).astype("timedelta64[us]")
+        return last + (np.rint(elapsed).astype(np.int64) if last.dtype.kind == "i" else elapsed)
 
     def labels_at(self, row: int, wanted: Sequence[str]) -> dict[str, np.ndarray]:
         """Labels of windows that begin at a row, counted from the first of `values`; it may lie ahead."""
         found = {name: self.labels[name] for name in wanted if name in self.labels}
-        if self.last is not None:
+        if self.last is not None and self.last.dtype.kind == "M":
             begins = pd.Series(self.times(np.array([row - self.values.shape[1] + 1]))[:, 0]).dt
             found |= {n: getattr(begins, CALENDAR[n]).to_numpy() for n in wanted if n in CALENDAR and n not in found}
         return found
 
 
 def latest(frame: pd.DataFrame, options: Mapping[str, str], channels: Sequence[str], length: int) -> Past:
-    """The last `length` rows of each series of a table, with the channels a model knows.
+    """The last `length` rows of each series of a table, with the channels a model knows; NaN in front of shorter ones.
 
     Raises DataError if one of them is not there or a series has no row.
     """
-    timed = in_time(frame, options, channels=channels)
+    timed = in_time(frame, options, channels=channels, skip=True)
     require(timed.frame, channels)
     starts, stops = np.array(timed.series()).T
-    rows = min(length, int((stops - starts).min()))
+    rows = min(length, int((stops - starts).max()))
     index = stops[:, None] - rows + np.arange(rows)
-    values = timed.frame[list(channels)].to_numpy(np.float64)[index]
+    there = index >= starts[:, None]
+    values = timed.frame[list(channels)].to_numpy(np.float64)[np.where(there, index, 0)]
+    values = np.where(there[:, :, None], values, np.nan)
     labels = {name: column[starts] for name, column in timed.labels.items()}
-    by = options.get("entity")
-    names = [0] if by is None else list(pd.unique(series_of(frame, by)))
+    past = Past(values, timed.entities, labels=labels)
     if timed.stamps is None:
-        return Past(values, names, labels=labels)
-    stamps = timed.stamps.to_numpy("datetime64[s]")
-    gaps = np.diff(stamps.astype(np.int64))[np.diff(timed.entity) == 0]
-    step = float(np.median(gaps)) if len(gaps) else 0.0
-    return Past(values, names, stamps[stops - 1], step, labels, _days(timed.stamps))
+        return past
+    irregular = ELAPSED in channels and ELAPSED not in map(str, frame.columns)
+    last, between = timed.stamps.to_numpy()[stops - 1], timed.spacing
+    if last.dtype.kind == "f" and (timed.stamps % 1 == 0).all():
+        last = last.astype(np.int64)
+    days = _days(timed.stamps) if last.dtype.kind == "M" else EVERY_DAY
+    return replace(past, last=last, step=between.step, every=between.every, days=days, irregular=irregular)
 
 
 def _days(stamps: pd.Series) -> tuple[bool, ...]:

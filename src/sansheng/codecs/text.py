@@ -17,15 +17,13 @@ from torch import Tensor
 
 from sansheng.codecs.base import Deferred, Encoded, Records
 from sansheng.codecs.labels import Conditions, summarise
-from sansheng.codecs.text_file import OPTIONS, from_frame, from_lines, read
+from sansheng.codecs.text_file import COLUMN, MAX_LENGTH, OPTIONS, from_frame, from_lines, read
 from sansheng.codecs.tokens import END, REPLACEMENT, Tokens, fit_tokens, tokens_from_json
 from sansheng.errors import DataError, unknown
 from sansheng.space import Category, Space
 
 __all__ = ["OPTIONS", "REPLACEMENT", "TextCodec", "from_frame", "from_lines", "read"]
 
-MAX_LENGTH = 128
-"""Symbols of a line, at most; windows are as long as a person says."""
 LENGTH_MULTIPLE = 4
 PREVIEW_LINES = 40
 PREVIEW_WINDOWS = 4
@@ -42,12 +40,12 @@ class TextCodec:
 
     def __init__(
         self, tokens: Tokens, length: int, conditions: Conditions, description: list[tuple[str, str]], *,
-        unit: str = "lines", window: int = 0,
+        unit: str = "lines", window: int = 0, column: str | None = None,
     ) -> None:  # fmt: skip
         """length: positions L, with the end mark's where texts are lines. unit: lines, or windows of a long text, of
-        `window` characters, 0 where that is not known."""
+        `window` characters, 0 where that is not known. column: of a table, where the texts stood."""
         self.tokens, self.length, self.unit, self.window = tokens, length, unit, window
-        self.conditions = conditions
+        self.conditions, self.column = conditions, column
         self.description = description
         self.space = Space((Category(1 + tokens.size),), (length,))
         self.condition_space = conditions.space
@@ -80,7 +78,9 @@ class TextCodec:
             description.append(("cut", f"{cut:,} lines longer than {length - end} {symbols} are cut"))
         conditions = Conditions.fit(records.labels, condition)
         window = records.about.get("window", max(map(len, lines))) if unit == "windows" else 0
-        return cls(tokens, length, conditions, description + summarise(records.labels), unit=unit, window=window)
+        description += summarise(records.labels)
+        column = records.about.get("column")
+        return cls(tokens, length, conditions, description, unit=unit, window=window, column=column)
 
     def encode(self, records: Records) -> Encoded:
         """One-hot ``(N, V, L)``, made of levels when asked for. What the vocabulary lacks is replaced or left out; what
@@ -122,14 +122,16 @@ class TextCodec:
         return list(records.values)
 
     def write(self, records: Records, path: Path) -> list[Path]:
-        """A .txt file, UTF-8, one line each, or windows with a line ``%`` between; .csv or .jsonl with labels."""
+        """A .txt file, UTF-8, one line each, or windows with a line ``%`` between; .csv or .jsonl with labels,
+        texts in a column called as in the training table."""
         suffix = path.suffix.lower()
         if suffix not in WRITTEN:
             raise unknown("suffix for text", path.suffix or "(none)", WRITTEN)
         if suffix == ".txt":
             return [self._write_text(path, records.values)]
         path.parent.mkdir(parents=True, exist_ok=True)
-        columns = {"text": list(records.values), **{name: c.tolist() for name, c in records.labels.items()}}
+        labels = {name: column.tolist() for name, column in records.labels.items()}
+        columns = {self.column or COLUMN: list(records.values), **labels}
         if suffix == ".csv":
             pd.DataFrame(columns).to_csv(path, index=False)
         else:
@@ -149,8 +151,9 @@ class TextCodec:
         return path
 
     def reading(self) -> dict[str, str]:
-        """Options that read other text as this was, windows as long as these."""
-        return {"unit": self.unit, **({"window": str(self.window)} if self.window else {})}
+        """Options that read other text as this was, windows as long as these, tables from the same column."""
+        options = {"unit": self.unit, "window": str(self.window or ""), "column": self.column or ""}
+        return {name: value for name, value in options.items() if value}
 
     def describe(self) -> list[tuple[str, str]]:
         given = [("condition", ", ".join(self.condition_names))] if self.condition_names else []
@@ -163,6 +166,7 @@ class TextCodec:
             "unit": self.unit,
             "length": self.length,
             "window": self.window,
+            "column": self.column,
             "conditions": self.conditions.to_json(),
             "description": [list(line) for line in self.description],
         }
@@ -177,7 +181,9 @@ class TextCodec:
         tokens, conditions = tokens_from_json(data), Conditions.from_json(data["conditions"])
         known = data["unit"] == "windows" and tokens.kind == "characters"
         window = data.get("window", data["length"] if known else 0)  # older ones did not say
-        return cls(tokens, data["length"], conditions, description, unit=data["unit"], window=window)
+        return cls(
+            tokens, data["length"], conditions, description, unit=data["unit"], window=window, column=data.get("column")
+        )
 
 
 def checked(lines: Any, unit: str) -> list[str]:

@@ -7,6 +7,7 @@ training window.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -14,7 +15,8 @@ import pandas as pd
 
 from sansheng.codecs import table_file
 from sansheng.codecs.base import Reading, Records, Source
-from sansheng.codecs.label_file import label_columns, to_labels
+from sansheng.codecs.label_file import label_columns, to_labels, with_missing
+from sansheng.codecs.pixels import counted
 from sansheng.codecs.table_file import series_of
 from sansheng.codecs.tokens import parse_tokens
 from sansheng.errors import DataError, no_file, unknown
@@ -24,12 +26,17 @@ UNITS = ("lines", "windows")
 JSON_LINES = (".jsonl", ".ndjson")
 PLAIN = (".csv", ".tsv", ".tab")
 """Suffixes of tables that may be lines of text as well, where no column of text is found in them."""
+COLUMN = "text"
+"""What a column of texts is called unless they came from one."""
 WINDOW = 256
 HELD_OUT = 0.1
 EACH = 4
 """How many training windows every character of a long text stands in, at other places."""
+MAX_LENGTH = 128
+"""Symbols of a line and its end, at most; windows are as long as a person says."""
 LONG = 128
 """Characters: lines over this are too long to be one example each."""
+LINE_END = re.compile(r"\r\n?|\n")
 OF_PROSE = 0.02
 """With this share of lines empty or too long, a file is one long text."""
 OF_WORDS = 500_000
@@ -42,14 +49,15 @@ def read(path: Path, reading: Reading | None = None) -> Source:
 
     Options: ``unit``, lines or windows (of one long text; found: where 2 % of lines are empty or over 128 characters);
     ``window``, characters, 256; ``tokens``, see `parse_tokens`; ``column``, that of the text. Repeated lines are left
-    out. Raises DataError for what is missing, empty or no text, naming the line.
+    out. Raises DataError for what is missing, empty or no text, naming the line, and ValueError for windows of anything
+    but one long text.
     """
     options = dict((reading or Reading()).options)
     if not path.is_file():
         raise no_file(path)
     if path.suffix.lower() in (*table_file.READABLE, *JSON_LINES):
         try:
-            return from_frame(_table(path), options, str(path))
+            return from_frame(_table(path, options), options, str(path))
         except DataError:
             if path.suffix.lower() not in PLAIN or "column" in options:
                 raise
@@ -59,8 +67,6 @@ def read(path: Path, reading: Reading | None = None) -> Source:
         unit = "windows"
     if unit == "windows":
         return from_long(text, options)
-    if "window" in options:
-        raise ValueError("--window is for one long text, and this is read as lines (--unit lines)")
     every = text.removesuffix("\n").split("\n")
     source = from_lines([line for line in every if line], options, str(path))
     dropped = len(every) - sum(map(bool, every))
@@ -71,18 +77,19 @@ def read_text(path: Path) -> str:
     """All of a UTF-8 file, its lines ended by line feeds. Raises DataError for one that is missing or no text."""
     if not path.is_file():
         raise no_file(path)
-    return _decoded(path, path.read_bytes()).replace("\r\n", "\n").replace("\r", "\n")
+    return LINE_END.sub("\n", _decoded(path, path.read_bytes()))
 
 
 def from_lines(lines: Sequence[str], options: Mapping[str, str], where: str = "text in memory") -> Source:
-    """One example a line, repeated ones left out. Raises DataError if there are none."""
+    """One example a line, repeated ones left out. Raises DataError if there are none, and ValueError for windows."""
+    _no_windows(options, "this is read as lines (--unit lines)")
     if not lines:
         raise DataError(f"{where}: no lines of text in it")
     unique, notes = list(dict.fromkeys(lines)), []
     if len(unique) < len(lines):
         left = len(lines) - len(unique)
         notes.append(f"{left:,} lines repeat an earlier one (left out, or held-out lines would leak)")
-    return Source(Records(unique, {}, _about("lines", options)), None, notes)
+    return Source(Records(unique, {}, _about("lines", options)), None, [*notes, *_cut(unique, options)])
 
 
 def from_long(text: str, options: Mapping[str, str]) -> Source:
@@ -106,25 +113,45 @@ def from_long(text: str, options: Mapping[str, str]) -> Source:
 
 def from_frame(frame: pd.DataFrame, options: Mapping[str, str], where: str = "the table") -> Source:
     """A column of text, one example a row, the other columns its labels; that with most text in it, repeated values
-    counted once, unless one is named."""
+    counted once, unless one is named. Raises DataError where there is none, and ValueError for windows."""
     texts = {str(c): series_of(frame, str(c)) for c in frame.columns if _is_text(series_of(frame, str(c)))}
     name = options.get("column") or max(texts, key=lambda c: sum(map(len, texts[c].dropna().unique())), default=None)
-    if name is None or name not in texts:
-        raise unknown("column of text", str(name), texts) if name else DataError(f"{where}: no column of text in it")
+    if name is None or not texts:
+        raise DataError(f"{where}: no column of text in it")
+    if name not in texts:
+        raise DataError(f"{where}: {unknown('column of text', name, texts)}")
+    _no_windows(options, f"each text of the column {name!r} is an example")
     kept = texts[name].notna() & (texts[name] != "") & ~_repeated(frame, name)
-    lines = [" ".join(str(text).replace("\0", "").split("\n")) for text in texts[name][kept]]
+    lines = [LINE_END.sub(" ", str(text).replace("\0", "")) for text in texts[name][kept]]
     if not lines:
         raise DataError(f"{where}: column {name!r} holds no text")
-    rest, notes = label_columns(frame.drop(columns=name).loc[kept.to_numpy()])
+    rest, said = with_missing(frame.drop(columns=name).loc[kept.to_numpy()], "text")
+    labels, notes = label_columns(rest, "text")
     left = len(frame) - len(lines)
-    said = f"text from the column {name!r}" + (f"; {left:,} rows without text or repeated left out" if left else "")
-    return Source(Records(lines, to_labels(rest), _about("lines", options)), None, [said, *notes])
+    found = f"text from the column {name!r}" + (f"; {left:,} rows without text or repeated left out" if left else "")
+    about = {**_about("lines", options), "column": name}
+    return Source(Records(lines, to_labels(labels), about), None, [found, *_cut(lines, options), *said, *notes])
 
 
 def _repeated(frame: pd.DataFrame, name: str) -> pd.Series:
     """Rows with the text of an earlier one and the same beside it, but for what differs in every row."""
     beside = frame.drop(columns=name).map(str)
     return frame[[name]].join(beside.loc[:, beside.nunique() < len(frame)]).duplicated()
+
+
+def _no_windows(options: Mapping[str, str], otherwise: str) -> None:
+    """Raise ValueError for options that are of one long text."""
+    windows = _choose("unit", options, UNITS) == "windows"
+    if windows or "window" in options:
+        raise ValueError(f"--{'unit windows' if windows else 'window'} is for one long text, and {otherwise}")
+
+
+def _cut(lines: Sequence[str], options: Mapping[str, str]) -> list[str]:
+    """A note of how many texts are too long, where symbols are characters or less: of pieces of words nobody knows."""
+    long = sum(len(line) >= MAX_LENGTH for line in lines)
+    if not long or (options.get("tokens") or "").startswith("bpe"):
+        return []
+    return [f"{long:,} of {counted(len(lines), 'text')} cut, being longer than {MAX_LENGTH - 1} characters"]
 
 
 def _about(unit: str, options: Mapping[str, str]) -> dict[str, str | int | None]:
@@ -155,7 +182,8 @@ def _windows(text: str, size: int, stride: int) -> list[str]:
     return [text[start : start + size] for start in range(0, len(text) - size + 1, stride)]
 
 
-def _table(path: Path) -> pd.DataFrame:
+def _table(path: Path, options: Mapping[str, str]) -> pd.DataFrame:
+    """Lines of JSON may be texts alone, which are of whatever column is asked for."""
     if path.suffix.lower() not in JSON_LINES:
         return table_file.read(path).records.values
     if path.stat().st_size > MOST_BYTES:
@@ -167,7 +195,7 @@ def _table(path: Path) -> pd.DataFrame:
         except json.JSONDecodeError as error:
             raise DataError(f"{path}, line {number}: not JSON ({error.msg})") from None
         if isinstance(row, str | dict):
-            rows.append({"text": row} if isinstance(row, str) else row)
+            rows.append({options.get("column", COLUMN): row} if isinstance(row, str) else row)
         elif row is not None:
             raise DataError(f"{path}, line {number}: an object or a string is expected")
     return pd.DataFrame(rows)

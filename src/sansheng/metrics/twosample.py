@@ -20,7 +20,8 @@ from sansheng.metrics.checks import feature_pair, subsample
 
 FOLDS = 5
 FEW = 20
-"""At most so many equal rows are copies of one another; the classifier's smallest leaf holds as many rows."""
+"""At most so many equal rows are copies of one another, and fewer where there are few rows (`_few`); the classifier's
+smallest leaf holds as many rows."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ def two_sample_auc(
     score = np.empty(len(rows))
     with threadpool_limits(1, user_api="openmp"):  # so few rows: threads would only wait for one another
         for k in range(FOLDS):
-            judge = _judge(int(generator.integers(2**31))).fit(rows[fold != k], is_real[fold != k])
+            judge = _judge(int(generator.integers(2**31)), _few(n)).fit(rows[fold != k], is_real[fold != k])
             score[fold == k] = judge.predict_proba(rows[fold == k])[:, 1]
     auc = float(roc_auc_score(is_real, score))
     return TwoSample(auc, hanley_mcneil(auc, n, n), n)
@@ -63,11 +64,17 @@ def hanley_mcneil(auc: float, positives: int, negatives: int) -> float:
     return float(np.sqrt(max(spread, 0.0) / (positives * negatives)))
 
 
-def _judge(seed: int) -> HistGradientBoostingClassifier:
+def _few(n: int) -> int:
+    """`FEW`, but of fewer than 100 rows of each kind a fifth, so that a few rows too can be split and told apart."""
+    return max(2, min(FEW, n // FOLDS))
+
+
+def _judge(seed: int, smallest_leaf: int) -> HistGradientBoostingClassifier:
     never: Any = False  # sklearn's stubs know only "auto"
     return HistGradientBoostingClassifier(
-        max_iter=100, max_leaf_nodes=15, max_bins=63, early_stopping=never, random_state=seed
-    )
+        max_iter=100, max_leaf_nodes=15, max_bins=63, min_samples_leaf=smallest_leaf, early_stopping=never,
+        random_state=seed,
+    )  # fmt: skip
 
 
 def _folds(rows: np.ndarray, is_real: np.ndarray, generator: np.random.Generator) -> np.ndarray:
@@ -77,7 +84,7 @@ def _folds(rows: np.ndarray, is_real: np.ndarray, generator: np.random.Generator
     """
     _, group, size = np.unique(rows, axis=0, return_inverse=True, return_counts=True)
     group = group.ravel()
-    common = size[group] > max(2, min(FEW, len(rows) // 2 // FOLDS))
+    common = size[group] > _few(len(rows) // 2)
     group[common] = len(size) + np.arange(common.sum())
     group = np.unique(group, return_inverse=True)[1]
     kind = np.zeros(group.max() + 1, dtype=int)
