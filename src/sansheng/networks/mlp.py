@@ -107,7 +107,7 @@ class ResidualMLP(nn.Module):
             self.within = nn.Linear(size, size, bias=False)
             self.gain = nn.Linear(width, size)
             self.out = zero(nn.Linear(size, size, bias=False))
-        self.steps = Steps(*shape_in, shape_out[0], context=width) if steps else None
+        self.steps = Steps(shape_in[0], shape_in[1], shape_out[0], context=width) if steps else None
 
     @property
     def output_bias(self) -> Tensor | None:
