@@ -280,3 +280,11 @@ def test_names_may_be_numbers():
         from_memory(pd.DataFrame(np.random.default_rng(0).standard_normal((30, 40))), {}).records.about["layout"]
         == "rows"
     )
+
+
+def test_yes_and_no_stay_whole_numbers():
+    frame = pd.DataFrame({"hr": np.arange(200) % 17 + 0.5, "vent": np.arange(200) % 3 == 0})
+    records = from_frame(frame, {}).records
+    back = SeriesCodec.fit(records).to_frame(records)
+    assert back["vent"].tolist()[:4] == [1, 0, 0, 1]
+    assert back["vent"].dtype == np.int64

@@ -274,7 +274,7 @@ def _channels(
         notes.append(between.note)
     if timed.stamps is not None and ELAPSED not in values and (ELAPSED in channels or not between.regular):
         values[ELAPSED] = elapsed(timed.stamps, codes)
-    whole = [n for n in found if kinds.is_integer_dtype(frame[n].dtype)]
+    whole = [n for n in found if kinds.is_integer_dtype(frame[n].dtype) or kinds.is_bool_dtype(frame[n].dtype)]
     return replace(timed, frame=values, labels=labels, notes=notes, whole=whole, spacing=between)
 
 
