@@ -100,6 +100,14 @@ def test_prices_that_begin_late_go_on_from_the_last_one(tmp_path):
     assert np.abs(np.log(drawn[:, 0, 3] / late[0, -1, 3])).max() < 0.15  # of returns of 0.02
 
 
+def test_what_stands_beside_a_price_that_is_drawn_as_missing_is_there(tmp_path):
+    frame = candles(400)[["Close", "Adj", "Volume"]]
+    frame.loc[np.random.default_rng(0).random(400) < 0.5, "Close"] = np.nan
+    run = sansheng.train(frame, kind="series", family="flow", steps=60, parameters=20_000, out=tmp_path / "run")
+    drawn = forecast(run, frame, 12, Drawing(10))[1]
+    assert np.isfinite(drawn[..., 1:]).all()
+
+
 def test_a_past_shorter_than_half_a_window(run):
     past = Past(rows(3)[["x", "y"]].to_numpy()[None], [0])
     assert go_on(run, past, 5).shape == (1, 5, 2)
@@ -167,9 +175,9 @@ def test_series_of_a_row_each_go_on(tmp_path):
     )
     past, drawn = forecast(run, frame, 4, Drawing(2))
     assert drawn.shape == (60, 2, 4, 1)
-    assert remarks(run, past) == []
-    assert "no kind 'c'" in remarks(run, forecast(run, frame.assign(kind="c"), 4)[0])[0]
-    assert "no kind is there" in remarks(run, forecast(run, frame.drop(columns="kind"), 4)[0])[0]
+    assert remarks(run, past, 4) == []
+    assert "no kind 'c'" in remarks(run, forecast(run, frame.assign(kind="c"), 4)[0], 4)[0]
+    assert "no kind is there" in remarks(run, forecast(run, frame.drop(columns="kind"), 4)[0], 4)[0]
     np.testing.assert_array_equal(past.values[:, :, 0], values)
     with pytest.raises(ValueError, match="one a row"):
         impute(run, frame)

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from sansheng.codecs.archive import SUFFIXES
 from sansheng.codecs.base import Records
 from sansheng.codecs.series import SeriesCodec
 from sansheng.codecs.series_past import Past, latest, past_of_windows
@@ -36,7 +37,7 @@ def forecast(
         raise ValueError(f"a horizon is at least one step, not {horizon}")
     if isinstance(source, np.ndarray):
         past = past_of_windows(source, codec.names)
-    elif codec.about["layout"] in ("rows", "array"):
+    elif codec.about["layout"] == "rows" or (isinstance(source, (str, Path)) and Path(source).suffix in SUFFIXES):
         records = read_records(source, "series", options=run.recipe.data.options)
         past = replace(past_of_windows(records.values, codec.names), labels=records.labels)
     else:
@@ -54,7 +55,7 @@ def go_on(run: Run, past: Past, horizon: int, how: Drawing = ONCE) -> np.ndarray
     codec, whole = codec_of(run), past.repeat(how.draws)
     length, known, made, n = codec.length, whole.values, [], 0
     while n < horizon:
-        context = min(known.shape[1], max(length // 2, length - (horizon - n)))
+        context = _context(known.shape[1], length, horizon - n)
         first = known.shape[1] - context
         window = np.concatenate([known[:, first:], known[:, -1:].repeat(length - context, axis=1)], axis=1)
         begun = np.isfinite(window).any(2).cumsum(1) > 0
@@ -69,15 +70,22 @@ def go_on(run: Run, past: Past, horizon: int, how: Drawing = ONCE) -> np.ndarray
     return np.concatenate(made, axis=1)[:, :horizon]
 
 
+def _context(known: int, length: int, ahead: int) -> int:
+    """How many of so many known steps a window of `length` holds, where so many are ahead."""
+    return min(known, max(length // 2, length - ahead))
+
+
 def _first_values(window: np.ndarray) -> np.ndarray:
     """``(N, 1, C)``: the first value of each channel of windows ``(N, L, C)``, or NaN."""
     at = np.isfinite(window).argmax(1, keepdims=True)
     return np.take_along_axis(window, at, axis=1)
 
 
-def remarks(run: Run, past: Past) -> list[str]:
+def remarks(run: Run, past: Past, horizon: int) -> list[str]:
     """What the model is conditioned on and this past does not say, or says as the model has never seen it."""
-    records = Records(past.values, past.labels_at(past.values.shape[1], codec_of(run).condition_names))
+    known, codec = past.values.shape[1], codec_of(run)
+    first = known - _context(known, codec.length, horizon)
+    records = Records(past.values, past.labels_at(first, codec.condition_names))
     said = [f"no {name} is there, so it is drawn as in training" for name in lacking(run, records)]
     for name, values in unseen(run, records).items():
         said.append(f"the model has seen no {name} {str(values[0])!r}: it is drawn as in training")

@@ -30,7 +30,7 @@ def fill_gaps(run: Run, codec: SeriesCodec, frame: pd.DataFrame, how: Drawing = 
     """
     if codec.about["layout"] == "rows":
         raise DataError("gaps of series that stand one a row are not filled; of rows in time they are")
-    timed = in_time(frame.reset_index(drop=True), run.recipe.data.options, channels=codec.names)
+    timed = in_time(frame, run.recipe.data.options, channels=codec.names)
     require(timed.frame, codec.names)
     values = timed.frame[codec.names].to_numpy(np.float64).copy()
     gaps = np.isnan(values)
@@ -115,7 +115,8 @@ def moved(codec: SeriesCodec, drawn: np.ndarray, known: np.ndarray) -> np.ndarra
     for channel in codec.channels:
         i = place[channel.name]
         if channel.kind in ("ratio", "beside") and anchor is not None:
-            found[:, :, i] *= found[:, :, place[anchor]] / drawn[:, :, place[anchor]]
+            shift = found[:, :, place[anchor]] / drawn[:, :, place[anchor]]
+            found[:, :, i] *= np.where(np.isfinite(shift), shift, 1.0)  # an anchor may be drawn as missing
         if channel.decimals is not None:
             found[:, :, i] = rounded(found[:, :, i], channel.decimals)
     return found

@@ -170,3 +170,11 @@ def test_recordings_that_are_silent_or_become_so_are_named(tmp_path: Path) -> No
     assert [note for note in notes if note.endswith("cancel out: opposed.wav")]
     assert "channels averaged in 2 recordings" in notes
     assert not any("stereo.wav" in note for note in notes)
+
+
+def test_a_number_that_is_no_level_is_unseen_whatever_stands_beside_it() -> None:
+    conditions = Conditions.fit({"ward": np.array(["1", "2", "(missing)"])}, ["ward"])
+    assert conditions.unseen({"ward": np.array([3, 1])})["ward"].tolist() == [3]
+    assert conditions.unseen({"ward": np.array([3])})["ward"].tolist() == [3]
+    with pytest.raises(DataError, match="is of type"):
+        Conditions.fit({"ward": np.array(["a", "b"])}, ["ward"]).unseen({"ward": np.array([3])})

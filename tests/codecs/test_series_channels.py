@@ -123,3 +123,31 @@ def test_a_person_can_say_what_a_channel_is():
         SeriesCodec.fit(records, types={"Close": "category"})
     with pytest.raises(ValueError, match="Cloze"):
         SeriesCodec.fit(records, types={"Cloze": "price"})
+
+
+@pytest.mark.parametrize("missing", ["Close", "Open"])
+def test_what_stands_beside_a_price_with_gaps_comes_back(missing):
+    frame = candles()
+    frame.loc[np.random.default_rng(0).random(len(frame)) < 0.1, missing] = np.nan
+    records = from_frame(frame, {}).records
+    codec = SeriesCodec.fit(records)
+    back, values = codec.decode(codec.encode(records).x).values, records.values
+    np.testing.assert_array_equal(np.isnan(back), np.isnan(values))
+    for i in (j for j, name in enumerate(codec.names) if name in ("Close", "Open", "Adj")):
+        np.testing.assert_allclose(back[:, :, i], values[:, :, i], rtol=2e-3, err_msg=codec.names[i])
+
+
+def test_prices_with_gaps_do_not_drift():
+    rng = np.random.default_rng(0)
+    values = 50 * np.exp(np.cumsum(0.01 + 0.01 * rng.standard_normal((200, 16, 1)), axis=1))
+    values[:, 1:][rng.random((200, 15)) < 0.3] = np.nan
+    codec = SeriesCodec.fit(from_windows(values), types={"x0": "price"})
+    back = codec.decode(codec.encode(from_windows(values)).x).values
+    np.testing.assert_allclose(back, values, rtol=2e-3)
+
+
+def test_a_bar_with_nothing_but_an_open_of_0_is_no_price():
+    frame = candles()
+    frame.loc[7, ["High", "Low", "Close"]] = np.nan
+    frame.loc[7, "Open"] = 0.0
+    assert SeriesCodec.fit(from_frame(frame, {}).records).channels[0].kind == "number"

@@ -288,3 +288,32 @@ def test_yes_and_no_stay_whole_numbers():
     back = SeriesCodec.fit(records).to_frame(records)
     assert back["vent"].tolist()[:4] == [1, 0, 0, 1]
     assert back["vent"].dtype == np.int64
+
+
+def test_months_that_end_short_go_on_at_their_day():
+    frame = pd.DataFrame({"x": np.arange(26) % 5 + 0.5})
+    frame["time"] = [pd.Timestamp("2000-01-30") + pd.DateOffset(months=k) for k in range(26)]
+    past = latest(frame, {}, ["x"], 12)
+    days = [str(day)[:10] for day in past.times(np.arange(1, 4))[0]]
+    assert str(past.last[0])[:10] == "2002-02-28"
+    assert days == ["2002-03-30", "2002-04-30", "2002-05-30"]
+
+
+def test_an_index_of_dates_is_the_time_of_a_past_too():
+    frame = pd.DataFrame({"x": np.arange(48) % 7 + 0.5}, index=pd.date_range("2020-01-01", periods=48, freq="1h"))
+    past = latest(frame[::-1], {}, ["x"], 12)
+    assert past.times(np.array([1]))[0, 0] == np.datetime64("2020-01-03T00:00")
+    assert past.values[0, -1, 0] == frame["x"].iloc[-1]
+
+
+def test_two_columns_of_one_name_are_said():
+    frame = pd.DataFrame(np.arange(60.0).reshape(30, 2), columns=["x", "x"])
+    with pytest.raises(DataError, match="several columns called 'x'"):
+        from_frame(frame, {})
+
+
+def test_a_first_step_that_is_alike_in_all_rows_is_no_label():
+    walks = 100 + np.cumsum(np.random.default_rng(0).standard_normal((40, 24)), axis=1)
+    walks[:, 0] = 100
+    records = from_frame(pd.DataFrame(walks, columns=[f"t{i}" for i in range(24)]), {}).records
+    assert records.values.shape == (40, 24, 1)

@@ -89,7 +89,7 @@ def forecast(
         observe(Event("phase", f"drawing {horizon} steps after {data}"))
         how = filling.Drawing(draws, seed, steps)
         past, drawn = forecasting.forecast(trained, data, horizon, how)
-        for remark in forecasting.remarks(trained, past):
+        for remark in forecasting.remarks(trained, past, horizon):
             observe(Event("note", remark))
         frame = forecasting.as_frame(trained, past, drawn)
     if out is None:

@@ -57,13 +57,14 @@ class Levels:
 
     def _places(self, plain: np.ndarray) -> np.ndarray:
         """Which level each value is, ``(N,)``, −1 for none. Numbers and texts are compared as they are written, since
-        blanks make texts of numbers; raises DataError where they have nothing in common."""
+        blanks make texts of numbers; raises DataError where none is a level and no text a number."""
         if (plain.dtype.kind == "U") == (self.values.dtype.kind == "U"):
             index = np.searchsorted(self.values, plain).clip(max=len(self.values) - 1)
             return np.where(self.values[index] == plain, index, -1)
         place = {spelled(level): index for index, level in enumerate(self.values.tolist())}
         found = np.array([place.get(spelled(value), -1) for value in plain.tolist()])
-        if (found < 0).all():
+        texts = pd.Series((plain if plain.dtype.kind == "U" else self.values).tolist())
+        if (found < 0).all() and pd.to_numeric(texts, errors="coerce").isna().all():
             raise DataError(
                 f"label {self.name!r} is of type {plain.dtype}, and was {self.values.dtype} in the training split"
             )

@@ -38,8 +38,7 @@ MOST_PLOTS = 6
 def from_memory(values: np.ndarray | pd.DataFrame, options: Mapping[str, str]) -> Source:
     """Windows ``(N, L, C)`` or rows in time as a DataFrame, whose index is the time if it is of dates."""
     if isinstance(values, pd.DataFrame):
-        dated = isinstance(values.index, pd.DatetimeIndex) and "time" not in values.columns
-        return series_file.from_frame(values.reset_index(drop=not dated, names="time" if dated else None), options)
+        return series_file.from_frame(values, options)
     return Source(from_windows(values))
 
 

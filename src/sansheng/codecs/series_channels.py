@@ -77,12 +77,14 @@ class Channel:
     def decode(self, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """What `raw_of` would give, and whether it is missing, of ``(N, W, L)``."""
         raw = np.full(z[:, 0].shape, self.constant)
+        gone = z[:, 2] > 0.5 if self.gaps else np.zeros(raw.shape, bool)
         begin = int(self.kind == "price")
         if self.rest is not None:
             raw[:, begin:] = self.rest.decode(z[:, 0, begin:].ravel()).reshape(z[:, 0, begin:].shape)
         if begin:
+            raw[gone] = 0.0  # the next return is over the whole gap
             raw[:, 0] = self.start if self.first is None else self.first.decode(z[:, -1].mean(1))
-        return raw, z[:, 2] > 0.5 if self.gaps else np.zeros(raw.shape, bool)
+        return raw, gone
 
     def known(self, told: np.ndarray, there: np.ndarray, mask: np.ndarray) -> list[np.ndarray]:
         """Which numbers of its slots are known: what `raw_of` gives is `told`, values `there`, gaps by a `mask`.
@@ -114,7 +116,7 @@ class Channel:
 
         return Channel(
             data["name"], data["kind"], restored("rest"), restored("first"), data["decimals"], data["gaps"],
-            data["constant"], data["start"],
+            data["constant"], data["start"] if data["kind"] == "price" else 0.0,
         )  # fmt: skip
 
 
@@ -174,7 +176,7 @@ def quartet(names: Sequence[str], values: np.ndarray, types: Mapping[str, str]) 
     group = tuple(found[name] for name in OHLC)
     o, h, low, c = (values[:, :, names.index(name)] for name in group)
     with np.errstate(invalid="ignore"):
-        wrong = np.minimum(np.minimum(o, c), np.minimum(h, low)) <= 0
+        wrong = (np.stack([o, h, low, c]) <= 0).any(0)
         share = float((wrong | (h < np.maximum(o, c)) | (low > np.minimum(o, c))).mean())
     return (() if wrong.any() or share > BROKEN else group), share
 
@@ -205,18 +207,22 @@ def _together(one: np.ndarray, other: np.ndarray) -> bool:
 
 
 def raw_of(values: np.ndarray, names: Sequence[str], kinds: Mapping[str, str]) -> dict[str, np.ndarray]:
-    """What is encoded of each channel, ``(N, L)``: numbers, log-returns behind a first log price, log ratios."""
+    """What is encoded of each channel, ``(N, L)``: numbers, log-returns behind a first log price, log ratios.
+
+    An anchor that is missing counts as it was before, as `values_of` has it.
+    """
     column = {name: values[:, :, i] for i, name in enumerate(names)}
     raw = {name: _returns(column[name]) if kinds[name] == "price" else column[name] for name in names}
     whose, anchor = _places(kinds), anchor_of(kinds)
     for name in [name for name in names if kinds[name] == "beside"]:
         assert anchor is not None
-        raw[name] = np.log(column[name]) - np.log(column[anchor])
+        raw[name] = np.log(column[name]) - np.log(filled(column[anchor]))
     if "ratio" in kinds.values():
-        o, h, low, c = (np.log(column[whose[name]]) for name in OHLC)
+        o, h, low = (np.log(column[whose[name]]) for name in OHLC[:3])
+        c = np.log(filled(column[whose["close"]]))
         raw[whose["open"]] = o - c
-        raw[whose["high"]] = h - np.maximum(o, c)
-        raw[whose["low"]] = np.minimum(o, c) - low
+        raw[whose["high"]] = h - np.fmax(o, c)
+        raw[whose["low"]] = np.fmin(o, c) - low
     return raw
 
 

@@ -136,8 +136,17 @@ def _from_archive(path: Path) -> Source:
 
 
 def _named(frame: pd.DataFrame) -> pd.DataFrame:
-    """With names that are texts, and rows numbered from 0."""
-    return frame.reset_index(drop=True).set_axis([str(name) for name in frame.columns], axis=1)
+    """With names that are texts, and rows numbered from 0; an index of dates becomes a column, as it is the time.
+
+    Raises DataError for two columns of one name.
+    """
+    names = [str(name) for name in frame.columns]
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise DataError(f"the table has several columns called {twice!r}")
+    found = frame.reset_index(drop=True).set_axis(names, axis=1)
+    time = str(frame.index.name or "time")
+    dated = isinstance(frame.index, pd.DatetimeIndex) and time not in names
+    return found.assign(**{time: frame.index}) if dated else found
 
 
 def _is_header(names: Sequence[str]) -> bool:
@@ -195,7 +204,8 @@ def _is_label(column: pd.Series) -> bool:
     if not kinds.is_numeric_dtype(column.dtype):
         return True
     values = column.dropna()
-    return bool((values == values.round()).all()) and values.nunique() <= min(50, max(2, len(values) // 4))
+    few = 1 < values.nunique() <= min(50, max(2, len(values) // 4))
+    return few and bool((values == values.round()).all())
 
 
 def _longest_run(numbers: Container[str], names: Sequence[str]) -> list[str]:

@@ -56,8 +56,8 @@ class Past:
         if self.last is None:
             raise ValueError("these series have no times")
         if self.every is not None:
-            ends = pd.DatetimeIndex(self.last)
-            return np.stack([(ends + int(k) * self.every).to_numpy("datetime64[us]") for k in steps], axis=1)
+            times = [[end + int(k) * self.every for k in steps] for end in pd.DatetimeIndex(self.last)]
+            return np.array(times, "datetime64[us]")
         if self.last.dtype.kind != "M" or self.step != DAY or all(self.days):
             return self._after(steps[None] * self.step)
         last = self.last.astype("datetime64[us]")[:, None]

@@ -188,7 +188,7 @@ def _months(stamps: pd.Series, codes: np.ndarray) -> tuple[pd.offsets.BaseOffset
     if last.all():
         return pd.offsets.MonthEnd(months), months, share
     if ((days.dt.day == days.dt.day.max()) | last).all():
-        return pd.DateOffset(months=months), months, share
+        return pd.DateOffset(months=months, day=int(days.dt.day.max())), months, share
     business = (pd.offsets.BMonthEnd(months), pd.offsets.BMonthBegin(months))
     found = next((every for every in business if days.map(every.is_on_offset).all()), None)
     return None if found is None else (found, months, share)
