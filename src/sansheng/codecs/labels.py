@@ -64,7 +64,7 @@ class Levels:
         place = {spelled(level): index for index, level in enumerate(self.values.tolist())}
         found = np.array([place.get(spelled(value), -1) for value in plain.tolist()])
         texts = pd.Series((plain if plain.dtype.kind == "U" else self.values).tolist())
-        if (found < 0).all() and pd.to_numeric(texts, errors="coerce").isna().all():
+        if (found < 0).all() and pd.Series(pd.to_numeric(texts, errors="coerce")).isna().all():
             raise DataError(
                 f"label {self.name!r} is of type {plain.dtype}, and was {self.values.dtype} in the training split"
             )
