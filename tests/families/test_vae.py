@@ -7,6 +7,7 @@ import torch
 from torch.distributions import Normal, kl_divergence
 
 from sansheng.budget import Budget, Clock
+from sansheng.families import vae
 from sansheng.families.vae import VAE
 from sansheng.loop import State, train
 from sansheng.model import Batch, HasLikelihood
@@ -47,6 +48,23 @@ def test_bound_stays_below_the_likelihood_and_tightens_with_samples():
     assert all(bound < exact for bound in bounds[:3])
     assert all(a + 0.01 < b for a, b in zip(bounds[:2], bounds[1:3], strict=True))
     assert bounds[3] == pytest.approx(exact.item(), abs=0.02)
+
+
+def test_a_bound_of_large_data_is_measured_a_few_codes_at_a_time(monkeypatch):
+    x = data(7)
+    model, counts = linear_vae(), []
+    weigh = model._log_weights
+
+    def watched(batch, count, *rest):
+        counts.append(count)
+        return weigh(batch, count, *rest)
+
+    whole = model.log_likelihood(Batch(x), samples=2000, generator=gen())
+    monkeypatch.setattr(vae, "AT_ONCE", 4 * x.numel() + 1)
+    monkeypatch.setattr(model, "_log_weights", watched)
+    parts = model.log_likelihood(Batch(x), samples=2000, generator=gen())
+    assert counts == [4] * 500
+    torch.testing.assert_close(parts, whole, atol=0.1, rtol=0)
 
 
 def test_gap_of_the_elbo_is_the_kl_to_the_true_posterior():
