@@ -108,6 +108,16 @@ def test_what_stands_beside_a_price_that_is_drawn_as_missing_is_there(tmp_path):
     assert np.isfinite(drawn[..., 1:]).all()
 
 
+def test_a_past_without_any_price_tells_no_level(tmp_path):
+    frame = candles(400)[["Close", "Volume"]].assign(Close=lambda f: f["Close"] ** 3)
+    frame.loc[np.random.default_rng(0).random(400) < 0.3, "Close"] = np.nan
+    run = sansheng.train(frame, kind="series", family="flow", steps=60, parameters=20_000, out=tmp_path / "run")
+    past = frame.to_numpy()[None, -24:].copy()
+    past[0, :, 0] = np.nan
+    drawn = go_on(run, Past(past, [0]), 12, Drawing(30))[..., 0]
+    assert np.nanstd(np.log(drawn)) > 0.3 * np.nanstd(np.log(frame["Close"]))
+
+
 def test_a_past_shorter_than_half_a_window(run):
     past = Past(rows(3)[["x", "y"]].to_numpy()[None], [0])
     assert go_on(run, past, 5).shape == (1, 5, 2)

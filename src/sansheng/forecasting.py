@@ -60,7 +60,7 @@ def go_on(run: Run, past: Past, horizon: int, how: Drawing = ONCE) -> np.ndarray
         window = np.concatenate([known[:, first:], known[:, -1:].repeat(length - context, axis=1)], axis=1)
         begun = np.isfinite(window).any(2).cumsum(1) > 0
         passed = begun & (np.arange(length) < context)
-        there = np.broadcast_to(passed[:, :, None], window.shape)
+        there = passed[:, :, None] & np.isfinite(window).any(1, keepdims=True)  # no price at all tells no level
         window = np.where(begun[:, :, None], window, _first_values(window))
         records = Records(codec.without_new_gaps(window), whole.labels_at(first, codec.condition_names), codec.about)
         drawn = fill_cells(run, records, codec.known(there, passed), replace(how, draws=1, seed=how.seed + n))
