@@ -7,7 +7,8 @@ Prints the bits each character of held-out names costs, ends of names counted: o
 that have one an upper bound. Then the divergence between n-gram profiles (1 to 4, Jensen-Shannon, bits) of held-out
 names and of samples, of 3-gram samples and of training names, at equal numbers of lines; the share of samples that
 stand in the training split, and by chance: the share that stand in the held-out split, times as many as there are of
-the former for each of the latter. What is copied beyond that is learnt by heart.
+the former for each of the latter. What is copied beyond that is learnt by heart. Rows "without copies" are of samples
+drawn as by `sansheng sample --no-copies`, which have none by what they are.
 """
 
 from __future__ import annotations
@@ -23,8 +24,10 @@ import torch
 from cpu import count_cpu_seconds
 
 import sansheng.run
+from sansheng.again import Known, draw_new
 from sansheng.codecs.base import Records
 from sansheng.data import Data, open_data
+from sansheng.events import ignore
 from sansheng.metrics.memory import copied_share
 from sansheng.metrics.ngram_model import NGramModel
 from sansheng.metrics.text import ngram_profile_divergence, unique_share
@@ -87,6 +90,8 @@ def main() -> None:
                 )
             )
             rows[family] = run.sample(n)
+            known, draw = Known(data), lambda count, seed, run=run: run.draw(count, seed=seed)
+            rows[f"{family}, without copies"] = draw_new(known, data.codec, n, draw, 0, ignore).values
             if run.model.has_likelihood:
                 nats = run.log_likelihood(Records(held_out), samples=50)
                 bits[family] = float(-nats.sum() / np.log(2) / (len("".join(held_out)) + n))

@@ -114,7 +114,7 @@ def test_sums_are_repaired_and_the_rest_drawn_again(codec: TableCodec) -> None:
 
 
 def test_hopeless_rules_are_an_error_with_the_rate(codec: TableCodec) -> None:
-    with pytest.raises(ValueError, match=r"only 0 of .* rows drawn obey 'total < 0'"):
+    with pytest.raises(ValueError, match=r"only 0 of .* samples drawn obey 'total < 0'"):
         obey(rules_of(codec, "total < 0"), codec, 5, lambda n, seed: Records(table(n, seed)), 0, ignore)
 
 

@@ -5,8 +5,9 @@ The one constraint: every row that comes back is as asked, in the values that ar
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,6 +16,7 @@ from torch import Tensor
 
 from sansheng.codecs.base import Codec, Records
 from sansheng.codecs.coders import Digits, Levels
+from sansheng.codecs.labels import Labelled
 from sansheng.codecs.table import TableCodec
 from sansheng.events import Event, Observer, ignore
 from sansheng.loop import derive_seed
@@ -112,3 +114,21 @@ def _rare(frame: pd.DataFrame, clauses: Sequence[Clause], generator: np.random.G
             share = np.array(coder.counts, dtype=float)[asked]
             frame.loc[wrong, name] = generator.choice(rare[asked], wrong.sum(), p=share / share.sum())
     return frame
+
+
+def given_rows(codec: Codec, conditions: Tensor | None, n: int, where: Mapping[str, Any], seed: int) -> Tensor | None:
+    """``(n, K)``: as `where` says, and the rest as in rows drawn from the training data that are so.
+
+    Raises ValueError for an unknown name.
+    """
+    if conditions is None:
+        if where:
+            hint = f"train one with --condition {next(iter(where))}"
+            raise ValueError(f"this model is not conditioned on anything, so --where has no meaning; {hint}")
+        return None
+    rng = np.random.default_rng([seed, 1])
+    if where and isinstance(codec, Labelled):
+        return codec.conditions.encode_some(where, n, conditions, rng)
+    if where:
+        return codec.encode_condition(where, n)
+    return conditions[torch.from_numpy(rng.integers(len(conditions), size=n))]

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from sansheng.again import draw_until
 from sansheng.codecs.base import Codec, Records
 from sansheng.codecs.coders import Numbers
 from sansheng.codecs.columns import Column
@@ -27,10 +28,8 @@ from sansheng.where import Clause
 
 FIXED = "fixed:"
 EXAMPLES = '"start <= end", "total = a + b", "0 <= age <= 120", "fixed: city, state"'
-MOST = 100
-"""Rows drawn for each that is wanted, at most."""
-LEAST = 1000
-"""Rows drawn before a rule is called hopeless."""
+
+
 ARITHMETIC: dict[type[ast.operator], Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
     ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Div: operator.truediv,
 }  # fmt: skip
@@ -116,23 +115,21 @@ def obey(
     draw: (how many, seed) -> rows, as `asked`, which they must still be once repaired. Raises ValueError where too few
     of those drawn do.
     """
-    found: list[pd.DataFrame] = []
     assert isinstance(codec, TableCodec)
-    have, drawn = 0, 0
-    while have < n:
-        if drawn >= max(LEAST, MOST * n):
-            texts = ", ".join(repr(test.text) for test in (*rules, *asked))
-            raise ValueError(f"only {have:,} of {drawn:,} rows drawn obey {texts}; train longer, or without the rule")
-        count = n - have if not drawn else max(100, int(1.2 * (n - have) * drawn / max(have, 1)))
-        count = min(count, max(n, LEAST))
-        frame = draw(count, seed if not drawn else seed + 7919 * drawn).values
-        frame = repaired(rules, frame)
+
+    def keep(records: Records) -> Records:
+        frame = repaired(rules, records.values)
         fits = np.all([test.holds(frame) for test in (*rules, *asked)], axis=0)
-        found.append(frame.iloc[np.flatnonzero(fits)])
-        have, drawn = have + int(fits.sum()), drawn + count
-    if have < drawn:
-        observe(Event("note", f"{have / drawn:.1%} of the rows drawn obey the rules; the others were drawn anew"))
-    return Records(codec.reissue(pd.concat(found, ignore_index=True).head(n)))
+        return Records(frame.iloc[np.flatnonzero(fits)])
+
+    try:
+        records, share = draw_until(n, draw, keep, seed)
+    except ValueError as error:
+        texts = ", ".join(repr(test.text) for test in (*rules, *asked))
+        raise ValueError(f"{error} obey {texts}; train longer, or without the rule") from None
+    if share < 1:
+        observe(Event("note", f"{share:.1%} of the rows drawn obey the rules; the others were drawn anew"))
+    return Records(codec.reissue(records.values))
 
 
 # -- kinds of rules ------------------------------------------------------------------------------------------

@@ -17,12 +17,12 @@ from torch import Tensor
 
 from sansheng import checkpoint, devices
 from sansheng import folder as files
-from sansheng.asked import draw_asked
+from sansheng.again import Known, draw_new
+from sansheng.asked import draw_asked, given_rows
 from sansheng.budget import DEFAULT_SECONDS, Budget, Clock
 from sansheng.calibration import calibrate
 from sansheng.card import model_card, run_facts
 from sansheng.codecs.base import Codec, Quantised, Records
-from sansheng.codecs.labels import Labelled
 from sansheng.data import Batches, Data, measured
 from sansheng.errors import DataError
 from sansheng.events import Event, Observer, ignore
@@ -55,6 +55,7 @@ class Run:
         """conditions: rows of what is given, to draw from when nothing in particular is asked."""
         self.path, self.recipe, self.codec, self.conditions = path, recipe, codec, conditions
         self.model = model.eval()
+        self._examples: Known | None = None
 
     def __repr__(self) -> str:
         return f"Run({str(self.path)!r}, {self.recipe.family} on {self.recipe.data.name})"
@@ -64,10 +65,11 @@ class Run:
     def sample(
         self, n: int = 16, *, seed: int = 0, where: Where | None = None, steps: int | None = None,
         sampler: str | None = None, guidance: float | None = None, weak: Run | None = None, reject: bool = False,
-        observe: Observer = ignore,
+        no_copies: bool = False, source: Source | None = None, observe: Observer = ignore,
     ) -> Any:  # fmt: skip
         """Draw `n` examples: a list of PIL images or strings, a DataFrame, an array. Arguments as in `draw`."""
         how = {"steps": steps, "sampler": sampler, "guidance": guidance, "weak": weak, "reject": reject}
+        how |= {"no_copies": no_copies, "source": source}
         return self.codec.present(self.draw(n, seed=seed, where=where, **how, observe=observe))
 
     def draw(
@@ -81,6 +83,8 @@ class Run:
         guidance: float | None = None,
         weak: Run | None = None,
         reject: bool = False,
+        no_copies: bool = False,
+        source: Source | None = None,
         observe: Observer = ignore,
     ) -> Records:
         """Draw `n` (>= 1) examples as records.
@@ -90,8 +94,9 @@ class Run:
         get such rows by drawing until enough are, instead of steering, and tell `observe` the share. steps, sampler,
         guidance: for diffusion and flow (`samplers.SAMPLERS`), the recipe's unless told; a guidance scale of 1 is the
         model as trained. weak: a smaller or less trained run of the same data and family that guidance leads away from
-        (Karras 2024), in place of the model without its condition, at a scale of 2 or more unless told. The same seed
-        draws the same examples on the same machine.
+        (Karras 2024), in place of the model without its condition, at a scale of 2 or more unless told. no_copies: of
+        text and tables, draw anew what stands in the data already, held-out examples included; source: the data again,
+        if it was given from memory. The same seed draws the same examples on the same machine.
         """
         if n < 1:
             raise ValueError(f"draw at least one example, not {n}")
@@ -100,6 +105,10 @@ class Run:
         if guidance not in (None, 1) and self.conditions is None and weak is None:
             raise ValueError("--guidance follows a condition or leads away from --weak; this model has no condition")
         how = {"where": where, "steps": steps, "sampler": sampler, "guidance": guidance, "weak": weak, "reject": reject}
+        if no_copies:
+            draw = lambda count, seed: self.draw(count, seed=seed, **how, observe=observe)  # noqa: E731
+            self._examples = self._examples or Known(self.open_data(source, observe=observe))
+            return draw_new(self._examples, self.codec, n, draw, seed, observe)
         rules = read_rules(self.recipe.rules, self.codec, self.recipe.combinations)
         if not rules:
             return self._draw(n, seed, **how, observe=observe)
@@ -131,22 +140,8 @@ class Run:
         return next(self.model.parameters()).device
 
     def condition_rows(self, n: int, where: Mapping[str, Any], seed: int) -> Tensor | None:
-        """``(n, K)``: as `where` says, and the rest as in rows drawn from the training data that are so.
-
-        Raises ValueError for an unknown name.
-        """
-        if self.conditions is None:
-            if where:
-                hint = f"train one with --condition {next(iter(where))}"
-                raise ValueError(f"this model is not conditioned on anything, so --where has no meaning; {hint}")
-            return None
-        rng = np.random.default_rng([seed, 1])
-        if where and isinstance(self.codec, Labelled):
-            return self.codec.conditions.encode_some(where, n, self.conditions, rng)
-        if where:
-            return self.codec.encode_condition(where, n)
-        rows = rng.integers(len(self.conditions), size=n)
-        return self.conditions[torch.from_numpy(rows)]
+        """``(n, K)`` (`asked.given_rows`)."""
+        return given_rows(self.codec, self.conditions, n, where, seed)
 
     def log_likelihood(
         self, records: Records, *, samples: int = 50, seed: int = 0, variational: bool = False

@@ -145,6 +145,9 @@ def sample(
         float | None, option("Above 1, samples fit their condition better and vary less; 1 is the model as trained.")
     ] = None,
     weak: Annotated[str | None, option("A smaller or less trained run for guidance to lead away from.")] = None,
+    no_copies: Annotated[
+        bool, flag("Of text and tables: draw anew what stands in the data already, which must still be there.")
+    ] = False,
     length: Annotated[int | None, option("Of series: steps in time, where more or fewer than a window has.")] = None,
     device: Device = "auto",
     force: Force = False,
@@ -156,7 +159,7 @@ def sample(
 
         sansheng sample runs/digits-flow-1 -n 64 --out digits.png
         sansheng sample runs/patients-vae-1 -n 1000 --where sex=f --where "age>=60" --out new.csv
-        sansheng sample runs/names-diffusion-1 -n 20
+        sansheng sample runs/names-diffusion-1 -n 20 --no-copies
     """
     refuse_overwriting(out, force)
     from sansheng.cli import samples
@@ -166,6 +169,7 @@ def sample(
         trained = load(run, device=device)
         choices: dict[str, Any] = {"seed": seed, "where": tuple(where or ()), "steps": steps, "sampler": sampler}
         choices |= {"reject": reject, "guidance": guidance, "weak": None if weak is None else load(weak, device=device)}
+        choices["no_copies"] = no_copies
         target = samples.target(trained, out, choices)
         refuse_overwriting(target, force)
         observe(Event("phase", f"drawing {n:,} samples"))
