@@ -145,9 +145,7 @@ def sample(
         float | None, option("Above 1, samples fit their condition better and vary less; 1 is the model as trained.")
     ] = None,
     weak: Annotated[str | None, option("A smaller or less trained run for guidance to lead away from.")] = None,
-    no_copies: Annotated[
-        bool, flag("Of text and tables: draw anew what stands in the data already, which must still be there.")
-    ] = False,
+    no_copies: Annotated[bool, flag("Of text and tables: draw anew what stands in the data already.")] = False,
     length: Annotated[int | None, option("Of series: steps in time, where more or fewer than a window has.")] = None,
     device: Device = "auto",
     force: Force = False,
@@ -168,8 +166,8 @@ def sample(
     with reporter(quiet) as observe:
         trained = load(run, device=device)
         choices: dict[str, Any] = {"seed": seed, "where": tuple(where or ()), "steps": steps, "sampler": sampler}
-        choices |= {"reject": reject, "guidance": guidance, "weak": None if weak is None else load(weak, device=device)}
-        choices["no_copies"] = no_copies
+        choices |= {"reject": reject, "guidance": guidance, "no_copies": no_copies}
+        choices["weak"] = None if weak is None else load(weak, device=device)
         target = samples.target(trained, out, choices)
         refuse_overwriting(target, force)
         observe(Event("phase", f"drawing {n:,} samples"))
