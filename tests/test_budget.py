@@ -121,6 +121,31 @@ def test_a_single_step_longer_than_the_budget_is_the_last():
     assert steps == 1
 
 
+@pytest.mark.parametrize("cost", SPEEDS.values(), ids=SPEEDS)
+def test_a_budget_of_seconds_ends_at_the_most_steps_it_may_take(cost):
+    """Progress goes to 1 in so many steps, so that learning rates fall as in any other run."""
+    clock, step, budget, halfway = Clock.start(b := Budget(seconds=300.0, most=2000)), 0, b, 0
+    while clock.progress(step) < 1:
+        halfway = step if clock.progress(step) < 0.5 else halfway
+        clock.seconds += cost(step)
+        step += 1
+        clock.tick(step, budget)
+    assert step == pytest.approx(2000, abs=1)
+    assert halfway == pytest.approx(1000, rel=0.05)
+    assert len(clock.knots) < 12
+    assert clock.seconds < 200
+
+
+@pytest.mark.parametrize("cost", SPEEDS.values(), ids=SPEEDS)
+def test_time_ends_it_where_that_is_sooner(cost):
+    clock, step, budget = Clock.start(b := Budget(seconds=30.0, most=10**6)), 0, b
+    while clock.progress(step) < 1:
+        clock.seconds += cost(step)
+        step += 1
+        clock.tick(step, budget)
+    assert clock.seconds == pytest.approx(30, rel=0.03)
+
+
 def test_steps_do_not_look_at_the_clock():
     budget = Budget(steps=100)
     clock = Clock.start(budget)

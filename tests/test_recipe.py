@@ -35,7 +35,7 @@ FEW = Budget(steps=5)
 
 def recipe(
     family: str, space: Space, *, preset: str = "default", parameters: int | None = None, budget: Budget = FEW,
-    device: str = "cpu", **overrides,
+    device: str = "cpu", rows: int = 1000, **overrides,
 ) -> Recipe:  # fmt: skip
     return resolve(
         DATA,
@@ -49,7 +49,7 @@ def recipe(
         device=device,
         precision="fp32",
         overrides=overrides,
-        rows=1000,
+        rows=rows,
     )
 
 
@@ -254,3 +254,16 @@ def test_cells_are_a_setting_of_what_denoises_pictures(family: str) -> None:
     rows = Space((Real(7),))
     with pytest.raises(ValueError, match="cells are for pictures"):
         assemble(family, "default", settings_for(family, "default", rows) | settings, rows, None, 16)
+
+
+@pytest.mark.parametrize(
+    ("family", "channels", "rows", "most"),
+    [("flow", 5, 100, 10_000), ("diffusion", 5, 25_600, 100_000), ("flow", 1, 100, 0), ("gan", 5, 100, 0)],
+)
+def test_few_windows_of_many_channels_are_seen_so_many_times_and_no_more(
+    family: str, channels: int, rows: int, most: int
+) -> None:
+    space = Space(tuple(Real(1) for _ in range(channels)), (24,))
+    assert recipe(family, space, rows=rows).most_steps == most
+    assert recipe(family, space, rows=rows, batch=64).most_steps in (max(most, 1000 * rows // 64), 0)
+    assert recipe(family, space, rows=rows, budget=Budget(seconds=60.0), most_steps=7).budget.most == 7

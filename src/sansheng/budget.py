@@ -20,10 +20,11 @@ DEFAULT_SECONDS = 60.0
 
 @dataclass(frozen=True)
 class Budget:
-    """Exactly one of `steps` (> 0) and `seconds` (> 0) [s] of training."""
+    """Exactly one of `steps` (> 0) and `seconds` (> 0) [s] of training; in these at `most` so many steps, 0 for any."""
 
     steps: int | None = None
     seconds: float | None = None
+    most: int = 0
 
     def __post_init__(self) -> None:
         if (self.steps is None) == (self.seconds is None):
@@ -76,7 +77,8 @@ class Clock:
     def tick(self, step: int, budget: Budget) -> None:
         """For a run by seconds: add a knot where progress and time have drifted apart, aiming at progress 1 at its end.
 
-        The pace is that of the steps since the last knot, since what a step costs may change within a run.
+        That is when its time is up, or the most steps are taken that it may take, whichever comes first. The pace is
+        that of the steps since the last knot, since what a step costs may change within a run.
         """
         if budget.seconds is None or self.seconds <= 0:
             return
@@ -84,16 +86,18 @@ class Clock:
         early = len(self.knots) < 6 and step >= 2 ** len(self.knots)
         now = self.progress(step)
         left = budget.seconds - self.seconds
-        if step <= last or not (early or now >= 1 or left <= 0 or abs(1 - left / budget.seconds - now) > 0.01):
+        due = max(1 - left / budget.seconds, step / budget.most if budget.most else 0.0)
+        if step <= last or not (early or now >= 1 or left <= 0 or abs(due - now) > 0.01):
             return
         since, seconds = self._mark
         per_step = (self.seconds - seconds) / (step - since)
         self._mark = (step, self.seconds)
-        if left < per_step:
+        steps_left = min(left / per_step, budget.most - step if budget.most else math.inf)
+        if steps_left < 1:
             self.knots.append((step, 1.0, 0.0))
         else:
             now = min(now, 1 - 1e-6)
-            self.knots.append((step, now, (1 - now) * per_step / left))
+            self.knots.append((step, now, (1 - now) / steps_left))
 
 
 def learning_rate(progress: float, *, constant: bool = False) -> float:

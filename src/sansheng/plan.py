@@ -162,8 +162,8 @@ def extend(recipe: Recipe, state: State, more: Budget) -> Recipe:
         share = spent / (spent + extra)
         slope = (1 - share) * spent / max(1, state.step) / extra
     state.clock.knots.append((state.step, share, slope))
-    found = {"steps": longer.steps, "seconds": longer.seconds, "knots": [], "changes": [], "threads": threads}
-    return recipe.model_copy(update=found)
+    found = {"steps": longer.steps, "seconds": longer.seconds, "most_steps": 0}
+    return recipe.model_copy(update=found | {"knots": [], "changes": [], "threads": threads})
 
 
 def reopen(reference: DataReference, codec: Codec, source: Source | None, changed: bool, observe: Observer) -> Data:

@@ -28,7 +28,15 @@ from sansheng.logistic import LogisticMixture
 from sansheng.model import GenerativeModel
 from sansheng.networks.mlp import Bounded, PlainMLP, ResidualMLP
 from sansheng.paths import PATHS, VP, Rectified
-from sansheng.presets import RUN_OPTIONS, default_batch, default_parameters, geometry, parse_overrides, settings_for
+from sansheng.presets import (
+    RUN_OPTIONS,
+    default_batch,
+    default_most_steps,
+    default_parameters,
+    geometry,
+    parse_overrides,
+    settings_for,
+)
 from sansheng.space import LIKELIHOODS, Real, Space
 
 SURVEY_WIDTHS = (512, 256)
@@ -73,6 +81,8 @@ class Recipe(BaseModel):
     ema_length: float
     precision: str
     device: str
+    most_steps: int = 0
+    """After which a run by seconds ends, though there is time left; 0 for any number."""
     threads: int
     """0 until it is known with how many the steps are fastest."""
     settings: dict[str, Any]
@@ -87,7 +97,7 @@ class Recipe(BaseModel):
 
     @property
     def budget(self) -> Budget:
-        return Budget(steps=self.steps, seconds=self.seconds)
+        return Budget(self.steps, self.seconds, 0 if self.steps else self.most_steps)
 
 
 def resolve(
@@ -113,6 +123,9 @@ def resolve(
     chosen = parse_overrides(family, overrides, preset)
     run = RUN_OPTIONS | {"batch": default_batch(family, space), "width": 0}
     run |= {key: chosen.pop(key) for key in list(chosen) if key in RUN_OPTIONS}
+    run["batch"] = min(run["batch"], max(rows, 1))
+    if "most_steps" not in overrides:
+        run["most_steps"] = default_most_steps(family, preset, space, rows, run["batch"])
     settings |= chosen
     _check(run, parameters, seed)
     goal = parameters or default_parameters(space, family, budget.seconds if device == "cpu" else None, rows)
@@ -127,10 +140,11 @@ def resolve(
         seconds=budget.seconds,
         parameters=goal,
         width=width,
-        batch=min(run["batch"], max(rows, 1)),
+        batch=run["batch"],
         ema_length=run["ema_length"],
         precision=precision,
         device=device,
+        most_steps=run["most_steps"],
         threads=run["threads"],
         settings=settings,
     )
@@ -141,6 +155,8 @@ def _check(run: Mapping[str, Any], parameters: int | None, seed: int) -> None:
         raise ValueError("a batch is at least 1, and a width an even number")
     if run["threads"] < 0:
         raise ValueError("a number of threads is at least 1, or 0 for the fastest")
+    if run["most_steps"] < 0:
+        raise ValueError("most_steps is at least 1, or 0 for as many as there is time for")
     if not 0 < run["ema_length"] <= 1:
         raise ValueError(f"ema_length is a share of the steps, in (0, 1], not {run['ema_length']}")
     if (parameters is not None and parameters < 1) or seed < 0:

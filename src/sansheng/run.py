@@ -382,6 +382,11 @@ def _go_on(
         steps = take_steps(state, batches, seed=recipe.seed, budget=recipe.budget, precision=recipe.precision)
         for step in pace.watch(steps) if recipe.device == "cpu" else steps:
             session.after(step)
+    if 0 < recipe.budget.most <= state.step:
+        seen = (
+            f"ended after {state.step:,} steps, {state.clock.seconds:,.0f} s: with more it would learn the few examples"
+        )
+        observe(Event("note", f"{seen} by heart (--set most_steps=0 for all of the time)"))
     if recipe.seconds is not None:
         recipe = recipe.model_copy(update={"knots": state.clock.knots, "changes": changes[1:]})
         files.write_recipe(folder, recipe)

@@ -7,6 +7,7 @@ without it does.
 from __future__ import annotations
 
 import json
+import math
 import signal
 import threading
 import time
@@ -124,9 +125,10 @@ class Session:
         self.observe(Event("step", "", step.progress, step.step, step.seconds, left, values))
 
     def _seconds_left(self, step: Step) -> float:
-        if self.budget.seconds is not None:
-            return max(0.0, self.budget.seconds - step.seconds)
-        return step.seconds / step.step * max(0, (self.budget.steps or 0) - step.step)
+        """The shorter of what is left of the time and of the steps."""
+        most, limit = self.budget.steps or self.budget.most, self.budget.seconds
+        of_time = math.inf if limit is None else max(0.0, limit - step.seconds)
+        return min(of_time, step.seconds / step.step * max(0, most - step.step) if most else math.inf)
 
     def _draw(self) -> None:
         if self.preview is not None:
