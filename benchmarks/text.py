@@ -141,12 +141,15 @@ def of_family(data: Data, held_out: Records, n: int, **how: Any) -> Found:
     return checkpoint.entries(run.path / "checkpoint")[0]["step"], run.draw(n).values, nats
 
 
-def judged(data: Data, lines: Sequence[str], nats: np.ndarray | None, held_out: Records) -> dict[str, Any]:
-    """What samples are judged by, and bits per character of held-out text. nats: log p of each of `held_out`."""
+def judged(
+    data: Data, lines: Sequence[str], nats: np.ndarray | None, held_out: Records, others: Sequence[str]
+) -> dict[str, Any]:
+    """What samples are judged by, and bits per character of held-out text. nats: log p of each of `held_out`. others:
+    the held-out text that samples are held against."""
     codec = data.codec
     assert isinstance(codec, TextCodec)
     rng, known = np.random.default_rng(0), data.train_records.values
-    scores = score_text(known, data.test_records.values, lines, generator=rng)
+    scores = score_text(known, others, lines, generator=rng)
     found = {name: round(score.value, 4) for name, score in scores.items()}
     if nats is not None:
         found["bits"] = round(float(-nats.sum() / np.log(2) / codec.characters(held_out).sum()), 4)
@@ -184,7 +187,9 @@ def main() -> None:
     n, parameters = args.samples, args.parameters or default_parameters(codec.space)
 
     def report(row: str, lines: Sequence[str], nats: np.ndarray | None, **more: Any) -> None:
-        result = {"row": row, **more} | judged(data, lines, nats, held_out)
+        every = data.test_records.values
+        others = every[n:] if row == "held-out" else every  # not against themselves
+        result = {"row": row, **more} | judged(data, lines, nats, held_out, others)
         with args.out.open("a") as file:
             file.write(json.dumps({**vars(args), **result}, default=str) + "\n")
         print(json.dumps(result, ensure_ascii=False), flush=True)

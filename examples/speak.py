@@ -23,6 +23,8 @@ def trimmed(wave: np.ndarray) -> np.ndarray:
     return wave[loud[0] : loud[-1] + 1] if len(loud) else wave[:0]
 
 
+if len(sys.argv) < 4:
+    sys.exit(__doc__)
 recordings, digits, speaker, budget = (*sys.argv[1:], "5m")[:4]
 home = Path("runs/example-speak")
 if home.exists():

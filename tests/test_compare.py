@@ -129,6 +129,14 @@ def test_mistakes_are_told_before_anything_is_written(options: dict, complaint: 
     assert not (tmp_path / "all").exists()
 
 
+def test_held_out_lines_are_not_held_against_themselves(tmp_path: Path) -> None:
+    made = run(make("text", 60), tmp_path / "all", families=("vae",))
+    rows = json.loads(made.scores.read_text())["rows"]
+    told = [row["name"] for row in rows if "ngram_divergence" in row["scores"]]
+    assert "vae" in told
+    assert not [name for name in told if name.startswith("held-out")]
+
+
 def test_scores_look_at_text_and_labels_too(tmp_path: Path) -> None:
     data = open_data(make("text", 200))  # pyright: ignore
     scorer = fit_scorer(data, seed=0)

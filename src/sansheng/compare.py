@@ -38,7 +38,7 @@ from sansheng.score import Extractor, Scorer, counted_text, fit_scorer, independ
 FAMILY_NAMES = ("vae", "gan", "diffusion", "flow")
 SAMPLES = 2000
 COST_SAMPLES = 500
-OF_HELD_OUT = ("copying", "usefulness", "membership", "attribute_inference", "singling_out")
+OF_HELD_OUT = ("copying", "usefulness", "membership", "attribute_inference", "singling_out", "ngram_divergence")
 """Scores that hold samples against held-out examples, which say nothing of these examples themselves."""
 EVALUATIONS = (1, 2, 4, 8, 16, 32)
 

@@ -15,7 +15,7 @@ import pandas as pd
 from sansheng.codecs.archive import SUFFIXES
 from sansheng.codecs.base import Records
 from sansheng.codecs.series import SeriesCodec
-from sansheng.codecs.series_past import Past, latest, past_of_windows
+from sansheng.codecs.series_past import Past, dated, latest, past_of_windows
 from sansheng.codecs.table_file import read as read_table
 from sansheng.data import read_records
 from sansheng.filling import ONCE, Drawing, fill_cells, lacking, unseen
@@ -101,6 +101,7 @@ def lengthen(run: Run, records: Records, length: int, how: Drawing = ONCE) -> Re
     if missing <= 0:
         return replace(records, values=records.values[:, :length])
     past = replace(past_of_windows(records.values, names), labels=records.labels)
+    past = dated(past, codec_of(run).about.get("seconds"))
     return replace(records, values=np.concatenate([records.values, go_on(run, past, missing, how)], axis=1))
 
 
@@ -124,5 +125,6 @@ def as_frame(run: Run, past: Past, drawn: np.ndarray) -> pd.DataFrame:
 def codec_of(run: Run) -> SeriesCodec:
     """The codec of a model of series. Raises ValueError for any other."""
     if not isinstance(run.codec, SeriesCodec):
-        raise ValueError(f"only series go on in time, and this is a model of {run.codec.kind} data")
+        what = f"this is a model of {run.codec.kind} data"
+        raise ValueError(f"only series go on in time, and {what} (a text goes on by sansheng fill --length)")
     return run.codec

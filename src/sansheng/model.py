@@ -228,7 +228,9 @@ def refuse_steps(settings: Sampling, family: str) -> None:
     if settings.guidance not in (None, 1) or settings.weak is not None:
         raise ValueError(f"--guidance is for diffusion and flow, not for a {family}")
     if settings.known is not None:
-        raise ValueError(f"a {family} cannot fill gaps: that is for diffusion and flow")
+        raise ValueError(
+            f"a {family} cannot fill gaps, go on, or draw more than a window: that is for diffusion and flow"
+        )
 
 
 def sample_codes(

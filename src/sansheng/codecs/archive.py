@@ -20,7 +20,7 @@ from sansheng.errors import DataError, no_file
 SUFFIXES = (".npy", ".npz")
 TRAIN_VALUES = (
     *("train_images", "x_train", "train_x", "images_train", "train_data", "train"),
-    *("images", "x", "data", "samples", "values", "arr_0"),
+    *("images", "x", "data", "samples", "values", "windows", "arr_0"),
 )
 TRAIN_LABELS = ("train_labels", "y_train", "train_y", "labels_train", "labels", "label", "y", "targets", "target")
 TEST_VALUES = ("test_images", "x_test", "test_x", "images_test", "test_data", "test")

@@ -282,10 +282,35 @@ def _channels(
     between = Spacing() if timed.stamps is None else spacing(timed.stamps, codes)
     if between.note is not None:
         notes.append(between.note)
+    if not many and (whose := _whose(timed, names)) is not None:
+        said = "times go back or come again, but not within"
+        notes.append(f"{said} {whose!r}: if rows are of several series, say so: --entity {whose}")
     if timed.stamps is not None and ELAPSED not in values and (ELAPSED in channels or not between.regular):
         values[ELAPSED] = elapsed(timed.stamps, codes)
     whole = [n for n in found if kinds.is_integer_dtype(frame[n].dtype) or kinds.is_bool_dtype(frame[n].dtype)]
     return replace(timed, frame=values, labels=labels, notes=notes, whole=whole, spacing=between)
+
+
+def _whose(timed: Timed, names: Sequence[str]) -> str | None:
+    """The first column within the values of which times rise from row to row of the table, where they else do not.
+
+    Times may fall from row to row as well. A column of which most values stand in one row says nothing.
+    """
+    if timed.stamps is None:
+        return None
+    table = np.argsort(timed.order)
+    stamps = in_order(timed.stamps)[table]
+    rising = (np.diff(stamps) > 0).sum() >= (np.diff(stamps) < 0).sum()
+    stamps = stamps if rising else stamps[::-1]
+    if (np.diff(stamps) > 0).all():
+        return None
+    for name in names:
+        codes, values = pd.factorize(series_of(timed.frame, name).iloc[table if rising else table[::-1]])
+        by_value = np.argsort(codes, kind="stable")
+        within = np.diff(codes[by_value]) == 0
+        if 1 < len(values) <= len(codes) // 2 and (codes >= 0).all() and (np.diff(stamps[by_value])[within] > 0).all():
+            return name
+    return None
 
 
 def _steady(column: pd.Series, codes: np.ndarray) -> bool:
@@ -362,4 +387,6 @@ def _cut(timed: Timed, starts: np.ndarray, length: int, constant: Container[str]
     values = timed.frame.to_numpy()[starts[:, None] + np.arange(length)]
     labels = timed.labels_from(starts)
     about = {"names": list(map(str, timed.frame.columns)), "layout": "long", "whole": list(timed.whole)}
+    if timed.stamps is not None and is_date(timed.stamps):
+        about["seconds"] = timed.spacing.step
     return Records(values, {n: column for n, column in labels.items() if n not in constant}, about)

@@ -87,6 +87,31 @@ class Past:
         return found
 
 
+def dated(past: Past, seconds: float | None) -> Past:
+    """The same with times in place of labels of the calendar, which say when windows begin; rows are `seconds` apart.
+
+    Of the days that are as the labels say it is one of 2001. Unchanged where there is no such label, or no spacing.
+    """
+    said = {n: column for n, column in past.labels.items() if n in CALENDAR}
+    if not seconds or not said:
+        return past
+    try:
+        parts = {n: np.asarray(column).astype(np.float64).astype(int) for n, column in said.items()}
+    except ValueError:
+        return past  # a column of a person's own that is called so
+    n = len(past.values)
+    none = np.zeros(n, int)
+    months = np.datetime64("2001-01", "M") + (parts.get("month", none + 1) - 1).astype("timedelta64[M]")
+    first = months.astype("datetime64[D]") + np.timedelta64(7, "D")
+    weekday = (first.astype(int) + 3) % 7  # 1 January 1970 was a Thursday
+    days = (parts["weekday"] - weekday) % 7 if "weekday" in parts else none
+    begins = (first + days.astype("timedelta64[D]")).astype("datetime64[us]")
+    passed = parts.get("hour", none) * 3600 + (past.values.shape[1] - 1) * seconds
+    last = begins + (passed * 1e6).round().astype("timedelta64[us]")
+    labels = {name: column for name, column in past.labels.items() if name not in said}
+    return replace(past, labels=labels, last=last, step=float(seconds))
+
+
 def latest(frame: pd.DataFrame, options: Mapping[str, str], channels: Sequence[str], length: int) -> Past:
     """The last `length` rows of each series of a table, with the channels a model knows; NaN in front of shorter ones.
 
