@@ -20,7 +20,7 @@ from sansheng.errors import DataError
 from sansheng.events import Event
 from sansheng.run import Run, load, resume, train
 from sansheng.session import Interrupted, read_journal
-from small import FAMILIES, KINDS, make
+from small import ASKED, FAMILIES, KINDS, WINDOW, make
 
 SMALL = {"parameters": 4000, "previews": False, "settings": {"batch": 16, "threads": 1}}
 
@@ -44,7 +44,7 @@ def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
 @pytest.mark.parametrize("family", FAMILIES)
 def test_every_family_draws_valid_records_of_every_kind(family: str, kind: str, tmp_path: Path) -> None:
     source = make(kind)
-    run = quick(family, tmp_path / "run", source, steps=2)
+    run = quick(family, tmp_path / "run", source, steps=2, **ASKED.get(kind, {}))
     drawn = run.draw(5)
     assert len(drawn) == 5
     if kind == "table":
@@ -57,6 +57,16 @@ def test_every_family_draws_valid_records_of_every_kind(family: str, kind: str, 
     elif kind == "image":
         assert drawn.values.shape == (5, 6, 5, 1)
         assert [picture.size for picture in run.sample(5)] == [(5, 6)] * 5
+    elif kind == "series":
+        frame = run.sample(5)
+        assert list(frame.columns)[-3:] == ["price", "warmth", "visits"]
+        assert len(frame) == 5 * WINDOW
+        assert (frame["price"] > 0).all()
+        assert frame["visits"].dtype == np.int64
+        assert np.isfinite(frame.drop(columns="warmth").select_dtypes("number")).all(axis=None)
+    elif kind == "audio":
+        assert drawn.values.shape == (5, source.shape[1])  # pyright: ignore
+        assert 0 < np.abs(drawn.values).max() <= 1
     else:
         assert drawn.values.shape == (5, 3)
         assert np.isfinite(drawn.values).all()
@@ -77,15 +87,15 @@ def test_the_first_samples_do_not_depend_on_how_many_are_asked_for_in_whole_chun
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("family", FAMILIES)
 def test_stopped_and_resumed_is_unbroken_bit_for_bit(family: str, kind: str, tmp_path: Path) -> None:
-    source = make(kind)
-    quick(family, tmp_path / "whole", source)
+    source, asked = make(kind), ASKED.get(kind, {})
+    quick(family, tmp_path / "whole", source, **asked)
 
     def stop(event: Event) -> None:
         if event.kind == "step" and event.step == 3:
             os.kill(os.getpid(), signal.SIGTERM)
 
     with pytest.raises(Interrupted):
-        quick(family, tmp_path / "broken", source, observe=stop)
+        quick(family, tmp_path / "broken", source, observe=stop, **asked)
     with pytest.raises(DataError, match="sansheng resume"):
         load(tmp_path / "broken")
     resume(tmp_path / "broken", source=source)  # pyright: ignore
