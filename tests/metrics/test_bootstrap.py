@@ -95,6 +95,15 @@ def test_a_share_known_less_well_counts_as_fewer_rows() -> None:
     assert share_interval(0.5, 400, 1e-6) == share_interval(0.5, 400)
 
 
+@pytest.mark.parametrize("share", [0.0, 1.0])
+def test_all_or_none_of_rows_that_go_together_say_little(share: float) -> None:
+    """Samples far from all data have one nearest row, so that copying is 0 or 1 by the fall of a coin."""
+    one, many = share_interval(share, 400, 0.5), share_interval(share, 400)
+    assert one.low < 0.5 < one.high
+    assert many.high - many.low < 0.02
+    assert share_interval(share, 400, 1e-6) == many
+
+
 # -- seeds -----------------------------------------------------------------------------------------------------
 
 

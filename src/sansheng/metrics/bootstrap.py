@@ -92,11 +92,13 @@ def normal_interval(value: float, standard_error: float, level: float = 0.95) ->
 def share_interval(share: float, n: int, standard_error: float = 0.0, level: float = 0.95) -> Interval:
     """Wilson's interval (1927) of a share of `n` rows: inside [0, 1], and honest at 0 and 1.
 
-    A `standard_error` larger than that of n independent rows counts as fewer rows, share (1 − share) / error².
+    A `standard_error` larger than that of n independent rows counts as fewer rows, share (1 − share) / error²; of a
+    share of 0 or 1 that is of the interval's own centre (Agresti & Coull 1998).
     """
     variance, z = share * (1 - share), float(stats.norm.ppf((1 + level) / 2))
-    if standard_error > 0 and variance > 0:
-        n = max(1, min(n, round(variance / standard_error**2)))
+    if standard_error > 0:
+        likely = share if variance > 0 else (share + z**2 / (2 * n)) / (1 + z**2 / n)
+        n = max(1, min(n, round(likely * (1 - likely) / standard_error**2)))
     centre = (share + z**2 / (2 * n)) / (1 + z**2 / n)
     reach = z * float(np.sqrt(variance / n + z**2 / (4 * n**2))) / (1 + z**2 / n)
     return Interval(share, min(share, centre - reach), max(share, centre + reach))
