@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from sansheng import checkpoint, devices
+from sansheng import checkpoint, codecs, devices
 from sansheng import folder as files
 from sansheng.budget import DEFAULT_SECONDS, Budget
 from sansheng.closer import bias_notes, closer_look, table_chapters
@@ -97,6 +97,7 @@ def compare(
     """
     if seeds < 1 or (samples is not None and samples < 1):
         raise ValueError("a comparison needs at least 1 seed and 1 sample")
+    families, presets = _listed(families), _listed(presets)
     names = _names(families, presets)
     limit = parse_budget(budget, steps) or Budget(seconds=DEFAULT_SECONDS)
     devices.choose(device, precision)
@@ -125,9 +126,15 @@ def compare(
     return Comparison(folder, [run for group in runs.values() for run in group], page)
 
 
+def _listed(names: Sequence[str] | str) -> Sequence[str]:
+    """Of a text with commas between them, as the command takes them, the names."""
+    return [name.strip() for name in names.split(",")] if isinstance(names, str) else names
+
+
 def _asked_of(data: Data) -> dict[str, Any]:
     """What a person said of how the data are to be read and what is given, as options of the command."""
     return {
+        "--as": data.kind if Path(data.source).exists() and codecs.guess(Path(data.source)) != data.kind else None,
         "--condition": ",".join(data.condition) or None,
         "--alpha": True if data.alpha else None,
         "--type": [f"{name}={kind}" for name, kind in data.types.items()],
@@ -181,8 +188,9 @@ def _train(
     family, preset = key
     path = folder / f"{family}-{preset}-{seed}"
     if resume and (path / "model.safetensors").exists():
-        how["observe"](Event("note", f"{path} is finished: kept"))
-        return load(path, device=how["device"])
+        kept = load(path, device=how["device"])
+        how["observe"](Event("note", f"{path} is finished: kept, as trained for {kept.recipe.budget}"))
+        return kept
     if resume and checkpoint.entries(path / "checkpoint"):
         return resume_run(path, observe=how["observe"], source=None if isinstance(source, str | Path) else source)
     return train(data, family=family, preset=preset, seed=seed, out=path, force=resume, **how)

@@ -22,9 +22,11 @@ from torch import Tensor
 
 from sansheng import builtin, codecs
 from sansheng.codecs.base import Codec, Encoded, Reading, Records, Source, quiet
+from sansheng.codecs.coders import Constant
 from sansheng.codecs.database import is_url, kept_url, name_of, read_query
 from sansheng.codecs.labels import Labelled
 from sansheng.codecs.rows import Rows, chunks, is_large, on_disk
+from sansheng.codecs.table import TableCodec
 from sansheng.errors import DataError
 from sansheng.model import Batch
 
@@ -112,7 +114,7 @@ def open_data(
     digest = digest_of(found.records, found.test)
     return Data(
         name, origin, kind, digest, fitted, fitted.encode(train), fitted.encode(test), train, test,
-        (*found.notes, *_unseen(fitted, test)), given, split_seed, alpha, asked, query, how,
+        (*found.notes, *_unseen(fitted, test), *_texts_left_out(fitted)), given, split_seed, alpha, asked, query, how,
     )  # fmt: skip
 
 
@@ -285,6 +287,14 @@ def _conditions(condition: tuple[str, ...] | str, codec: Codec | None) -> tuple[
     if names and names != codec.condition_names:
         raise ValueError(f"the model is conditioned on {codec.condition_names or 'nothing'}, not on {names}")
     return codec.condition_names
+
+
+def _texts_left_out(codec: Codec) -> Iterator[str]:
+    """A remark on each column of a table that is text of which there is little to learn as a column."""
+    for column in codec.columns if isinstance(codec, TableCodec) else ():
+        if column.kind == "text" and isinstance(column.coder, Constant) and column.coder.value is None:
+            name = column.name
+            yield f"column {name!r} is left out, as text; for a model of its texts: --as text --column {name}"
 
 
 def _unseen(codec: Codec, held_out: Records) -> Iterator[str]:

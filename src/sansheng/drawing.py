@@ -142,6 +142,10 @@ class Drawn:
     steps: int
     guidance: float = 1.0
 
+    def __post_init__(self) -> None:
+        if self.steps < 1:
+            raise ValueError(f"drawing takes at least 1 step, not {self.steps}")
+
 
 def sample_within(
     denoiser: Denoiser | NoisePredictor,

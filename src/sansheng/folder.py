@@ -125,5 +125,7 @@ def read_weights(folder: Path) -> dict[str, Tensor]:
     """Raises DataError if there are none, or they are damaged."""
     path = folder / "model.safetensors"
     if not path.exists() and checkpoint.entries(folder / "checkpoint"):
-        raise DataError(f"{folder} has not finished training; go on with: sansheng resume {folder}")
+        raise DataError(
+            f"{folder} has not finished training; go on with: sansheng resume {folder} (--budget 1s to end it now)"
+        )
     return checkpoint.read_tensors(path, checkpoint.read_json(folder / "files.json").get(path.name))

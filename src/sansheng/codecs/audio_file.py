@@ -242,6 +242,8 @@ def _decode(shelf: Shelf, names: Sequence[str], layout: Layout, reading: Reading
             elif not wave.any():
                 facts.silent.append(name)
         reading.progress(min(start + CHUNK, len(names)), len(names))
+    if facts.names and len(facts.silent) == len(facts.names):
+        raise DataError(f"there is no sound in any of the {len(facts.names):,} recordings")
     return waves[: len(facts.names)], facts
 
 
