@@ -113,10 +113,11 @@ def read_in_order(
     width = min(sizes, key=lambda w: abs(sizes[w] - parameters))
     state = State(Autoregressive(codec.space, width), Clock.start(limit))
     cut = round((1 - APART) * len(data.train))
-    apart = data.train.rows(torch.arange(cut + EACH, len(data.train)))
-    apart = apart.rows(torch.arange(0, len(apart), max(1, len(apart) // CHUNK))).x
+    spread = np.unique(np.linspace(cut + EACH, len(data.train) - 1, CHUNK).round().astype(int))
+    learnt, apart = (data.train_records.take(some) for some in (np.arange(cut), spread))
+    apart = codec.encode(apart).x
     average, least, best, looked, steps = state.average, math.inf, 0.0, 0.0, 0
-    batches = Batches(data.train.rows(torch.arange(cut)), seed=seed, size=batch)
+    batches = Batches(codec.encode(learnt), seed=seed, size=batch)
     for step in train(state, batches, seed=seed, budget=limit):
         if step.progress < looked + LOOK:
             continue
