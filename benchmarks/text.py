@@ -49,6 +49,7 @@ WIDTHS = range(16, 1025, 16)
 CHUNK = 100
 """Texts whose likelihood is found at once."""
 APART, LOOK, PATIENCE = 0.05, 0.01, 0.1
+"""Share of the text set apart; shares of the budget from look to look at it, and without a better one until the end."""
 
 
 class Autoregressive(GenerativeModel):
@@ -114,15 +115,15 @@ def read_in_order(
     state = State(Autoregressive(codec.space, width), Clock.start(limit))
     cut = round((1 - APART) * len(data.train))
     spread = np.unique(np.linspace(cut + EACH, len(data.train) - 1, CHUNK).round().astype(int))
-    learnt, apart = (data.train_records.take(some) for some in (np.arange(cut), spread))
-    apart = codec.encode(apart).x
+    learnt, apart = (codec.encode(data.train_records.take(some)) for some in (np.arange(cut), spread))
+    shown = Batch(apart.x)
     average, least, best, looked, steps = state.average, math.inf, 0.0, 0.0, 0
-    batches = Batches(codec.encode(learnt), seed=seed, size=batch)
+    batches = Batches(learnt, seed=seed, size=batch)
     for step in train(state, batches, seed=seed, budget=limit):
         if step.progress < looked + LOOK:
             continue
         looked = step.progress
-        found = -float(state.average.eval().log_likelihood(Batch(apart), samples=1, generator=torch.Generator()).mean())
+        found = -float(state.average.eval().log_likelihood(shown, samples=1, generator=torch.Generator()).mean())
         if found < least:
             average, least, best, steps = copy.deepcopy(state.average), found, looked, step.step
         if looked > best + PATIENCE:

@@ -15,6 +15,7 @@ from sansheng.codecs.base import Codec, Records
 from sansheng.codecs.identifiers import Identifier
 from sansheng.codecs.table import TableCodec
 from sansheng.codecs.table_file import series_of
+from sansheng.codecs.text import TextCodec
 from sansheng.data import Data
 from sansheng.events import Event, Observer
 from sansheng.metrics.rows import identifies, keys
@@ -42,24 +43,26 @@ def draw_until(
     return reduce(Records.join, found).take(np.arange(n)), have / drawn
 
 
+def require_exact(codec: Codec) -> None:
+    """Raises ValueError for data no sample of which is ever equal to an example."""
+    if not isinstance(codec, TableCodec | TextCodec):
+        kind = codec.kind
+        raise ValueError(f"--no-copies is for text and tables; of {kind} data none comes back exactly (see copying)")
+
+
 class Known:
     """Every example of the data, held-out ones included, that a sample could be equal to: texts, and rows of tables.
 
-    Of rows all columns count but those that name each row. Raises ValueError for other kinds of data, whose samples
-    are never equal to an example.
+    Of rows all columns count but those that name each row. Raises ValueError as `require_exact`.
     """
 
     def __init__(self, data: Data) -> None:
+        require_exact(data.codec)
         self.names: list[str] = []
         values, codec = data.train_records.values, data.codec
         if isinstance(codec, TableCodec):
             issued = {column.name for column in codec.columns if isinstance(column.coder, Identifier)}
             self.names = [n for n in values.columns if n not in issued and not identifies(series_of(values, n))]
-        elif not isinstance(values, list):
-            kind = codec.kind
-            raise ValueError(
-                f"--no-copies is for text and tables; of {kind} data none comes back exactly (see copying)"
-            )
         self._known = {key for records in (data.train_records, data.test_records) for key in self._keys(records)}
 
     def _keys(self, records: Records) -> list[Hashable]:

@@ -101,7 +101,7 @@ def lengthen(run: Run, records: Records, length: int, how: Drawing = ONCE) -> Re
     if missing <= 0:
         return replace(records, values=records.values[:, :length])
     past = replace(past_of_windows(records.values, names), labels=records.labels)
-    past = dated(past, codec_of(run).about.get("seconds"))
+    past = dated(past, codec_of(run).about)
     return replace(records, values=np.concatenate([records.values, go_on(run, past, missing, how)], axis=1))
 
 

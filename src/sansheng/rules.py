@@ -28,8 +28,6 @@ from sansheng.where import Clause
 
 FIXED = "fixed:"
 EXAMPLES = '"start <= end", "total = a + b", "0 <= age <= 120", "fixed: city, state"'
-
-
 ARITHMETIC: dict[type[ast.operator], Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
     ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Div: operator.truediv,
 }  # fmt: skip

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from sansheng import checkpoint, devices
 from sansheng import folder as files
-from sansheng.again import Known, draw_new
+from sansheng.again import Known, draw_new, require_exact
 from sansheng.asked import draw_asked, given_rows
 from sansheng.budget import DEFAULT_SECONDS, Budget, Clock
 from sansheng.calibration import calibrate
@@ -106,6 +106,7 @@ class Run:
             raise ValueError("--guidance follows a condition or leads away from --weak; this model has no condition")
         how = {"where": where, "steps": steps, "sampler": sampler, "guidance": guidance, "weak": weak, "reject": reject}
         if no_copies:
+            require_exact(self.codec)  # before the data are read
             draw = lambda count, seed: self.draw(count, seed=seed, **how, observe=observe)  # noqa: E731
             self._examples = self._examples or Known(self.open_data(source, observe=observe))
             return draw_new(self._examples, self.codec, n, draw, seed, observe)
@@ -383,10 +384,8 @@ def _go_on(
         for step in pace.watch(steps) if recipe.device == "cpu" else steps:
             session.after(step)
     if 0 < recipe.budget.most <= state.step:
-        seen = (
-            f"ended after {state.step:,} steps, {state.clock.seconds:,.0f} s: with more it would learn the few examples"
-        )
-        observe(Event("note", f"{seen} by heart (--set most_steps=0 for all of the time)"))
+        ended = f"ended after {state.step:,} steps, {state.clock.seconds:,.0f} s, for more is learning by heart"
+        observe(Event("note", f"{ended} (--set most_steps=0 for all of the time)"))
     if recipe.seconds is not None:
         recipe = recipe.model_copy(update={"knots": state.clock.knots, "changes": changes[1:]})
         files.write_recipe(folder, recipe)

@@ -54,7 +54,7 @@ def test_rows_in_no_order_at_all_name_nobody():
 
 def test_the_calendar_of_windows_goes_on_with_them():
     past = Past(np.zeros((2, 10, 1)), ["a", "b"], labels={"hour": np.array([20, 3]), "weekday": np.array([6, 2])})
-    later = dated(past, 3600.0)
+    later = dated(past, {"seconds": 3600.0, "calendar": ["hour", "weekday"]})
     for row in (0, 3, 4, 30):
         found = later.labels_at(row, ["hour", "weekday"])
         assert found["hour"].tolist() == [(20 + row) % 24, (3 + row) % 24]
@@ -63,17 +63,31 @@ def test_the_calendar_of_windows_goes_on_with_them():
 
 def test_months_of_windows_go_on_too_and_other_labels_stay():
     past = Past(np.zeros((1, 5, 1)), ["a"], labels={"month": np.array([11]), "ward": np.array(["icu"])})
-    later = dated(past, 86_400.0 * 30.4)
+    later = dated(past, {"seconds": 86_400.0 * 30.4, "calendar": ["month"]})
     assert [later.labels_at(row, ["month", "ward"])["month"].item() for row in (0, 1, 2, 3)] == [11, 12, 1, 2]
     assert later.labels_at(7, ["month", "ward"])["ward"].tolist() == ["icu"]
 
 
 @pytest.mark.parametrize(
-    ("labels", "seconds"), [({"hour": np.array(["early"])}, 60.0), ({"hour": np.array([3])}, None), ({}, 60.0)]
+    "about", [{}, {"seconds": 0.0, "calendar": ["hour"]}, {"seconds": 60.0, "calendar": ["month"]}]
 )
-def test_windows_that_do_not_say_when_they_begin_stay_as_they_are(labels, seconds):
-    past = Past(np.zeros((1, 5, 1)), ["a"], labels=labels)
-    assert dated(past, seconds) is past
+def test_windows_that_do_not_say_when_they_begin_stay_as_they_are(about):
+    past = Past(np.zeros((1, 5, 1)), ["a"], labels={"hour": np.array([3])})
+    assert dated(past, about) is past
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_time_that_comes_again_now_and_then_names_nobody(seed):
+    rng = np.random.default_rng(seed)
+    frame = rows("a", each=300).assign(who=rng.choice(["x", "y"], 300), count=rng.integers(0, 90, 300))
+    frame.loc[120, "date"] = frame.loc[119, "date"]
+    assert "--entity" not in notes_of(frame)
+
+
+def test_a_label_of_ones_own_is_not_the_calendars():
+    frame = rows("abc", each=200).assign(month=np.repeat([3, 5, 9], 200))
+    about = open_data(frame, kind="series", options={"window": "10", "entity": "who"}).codec.about
+    assert about["calendar"] == ["hour", "weekday"]
 
 
 def test_tables_of_dates_say_how_far_rows_are_apart():

@@ -46,6 +46,8 @@ ROWS_FROM = 16
 """A table of so many numbered columns of numbers, and no more others, is one series a row."""
 FEWEST = 4
 """Of fewer series none is held out whole."""
+REPEATED = 0.1
+"""The share of times that come again from which on rows seem to be of several series."""
 CALENDAR = {"hour": "hour", "weekday": "day_of_week", "month": "month"}
 
 
@@ -294,7 +296,8 @@ def _channels(
 def _whose(timed: Timed, names: Sequence[str]) -> str | None:
     """The first column within the values of which times rise from row to row of the table, where they else do not.
 
-    Times may fall from row to row as well. A column of which most values stand in one row says nothing.
+    Times may fall from row to row as well. That times come again now and then proves nothing: a tenth of them do, or it
+    is mostly with the next value of the column that times go back.
     """
     if timed.stamps is None:
         return None
@@ -302,13 +305,17 @@ def _whose(timed: Timed, names: Sequence[str]) -> str | None:
     stamps = in_order(timed.stamps)[table]
     rising = (np.diff(stamps) > 0).sum() >= (np.diff(stamps) < 0).sum()
     stamps = stamps if rising else stamps[::-1]
-    if (np.diff(stamps) > 0).all():
+    back = np.diff(stamps) <= 0
+    if not back.any():
         return None
+    again = 1 - len(np.unique(stamps)) / len(stamps)
     for name in names:
         codes, values = pd.factorize(series_of(timed.frame, name).iloc[table if rising else table[::-1]])
-        by_value = np.argsort(codes, kind="stable")
+        by_value, changes = np.argsort(codes, kind="stable"), np.diff(codes) != 0
         within = np.diff(codes[by_value]) == 0
-        if 1 < len(values) <= len(codes) // 2 and (codes >= 0).all() and (np.diff(stamps[by_value])[within] > 0).all():
+        whole = 1 < len(values) <= len(codes) // 2 and (codes >= 0).all()
+        told = again >= REPEATED or 2 * back.sum() > changes.sum()
+        if whole and told and (np.diff(stamps[by_value])[within] > 0).all():
             return name
     return None
 
@@ -388,5 +395,5 @@ def _cut(timed: Timed, starts: np.ndarray, length: int, constant: Container[str]
     labels = timed.labels_from(starts)
     about = {"names": list(map(str, timed.frame.columns)), "layout": "long", "whole": list(timed.whole)}
     if timed.stamps is not None and is_date(timed.stamps):
-        about["seconds"] = timed.spacing.step
+        about |= {"seconds": timed.spacing.step, "calendar": [n for n in CALENDAR if n not in timed.labels]}
     return Records(values, {n: column for n, column in labels.items() if n not in constant}, about)

@@ -87,20 +87,16 @@ class Past:
         return found
 
 
-def dated(past: Past, seconds: float | None) -> Past:
-    """The same with times in place of labels of the calendar, which say when windows begin; rows are `seconds` apart.
+def dated(past: Past, about: Mapping[str, Any]) -> Past:
+    """The same with times in place of labels of the `calendar`, which say when windows begin; rows are `seconds` apart.
 
     Of the days that are as the labels say it is one of 2001. Unchanged where there is no such label, or no spacing.
     """
-    said = {n: column for n, column in past.labels.items() if n in CALENDAR}
-    if not seconds or not said:
+    said = {n: column for n, column in past.labels.items() if n in about.get("calendar", ())}
+    if not said or not (seconds := about["seconds"]):
         return past
-    try:
-        parts = {n: np.asarray(column).astype(np.float64).astype(int) for n, column in said.items()}
-    except ValueError:
-        return past  # a column of a person's own that is called so
-    n = len(past.values)
-    none = np.zeros(n, int)
+    parts = {n: np.asarray(column).astype(int) for n, column in said.items()}
+    none = np.zeros(len(past.values), int)
     months = np.datetime64("2001-01", "M") + (parts.get("month", none + 1) - 1).astype("timedelta64[M]")
     first = months.astype("datetime64[D]") + np.timedelta64(7, "D")
     weekday = (first.astype(int) + 3) % 7  # 1 January 1970 was a Thursday
