@@ -13,6 +13,8 @@ import pytest
 import soundfile
 
 from sansheng.compare import Comparison, compare
+from sansheng.data import open_data
+from sansheng.score import fit_scorer
 from small import RATE, tone
 
 HERTZ = {"low": 300, "high": 1200}
@@ -62,7 +64,7 @@ def players(made: Comparison) -> dict[str, list[tuple[np.ndarray, int, str]]]:
 def test_every_label_that_is_given_is_scored_of_every_row(scores: dict[str, Row]) -> None:
     assert {"vae", "flow", "held-out data", "training data replayed"} <= scores.keys()
     for row in scores.values():
-        for name in ("named_right", "named_right:timbre", "class_imbalance", "class_imbalance:timbre"):
+        for name in ("named_right:pitch", "named_right:timbre", "class_imbalance:pitch", "class_imbalance:timbre"):
             assert 0 <= row[name]["low"] <= row[name]["value"] <= row[name]["high"] <= 1
             assert row[name]["n"] == 16
         assert {row[name]["better"] for name in row if name.startswith("named_right")} == {"higher"}
@@ -72,7 +74,7 @@ def test_every_label_that_is_given_is_scored_of_every_row(scores: dict[str, Row]
 
 def test_real_tones_are_named_right_and_those_of_three_steps_are_not(scores: dict[str, Row]) -> None:
     """Labels are chance where nothing was learnt, and survive the representation."""
-    for name in ("named_right", "named_right:timbre"):
+    for name in ("named_right:pitch", "named_right:timbre"):
         for real in (*REAL, "training data replayed"):
             assert scores[real][name]["value"] > 0.9
         for family in ("vae", "flow"):
@@ -80,9 +82,9 @@ def test_real_tones_are_named_right_and_those_of_three_steps_are_not(scores: dic
 
 
 def test_classes_of_real_tones_come_as_they_do_in_training(scores: dict[str, Row]) -> None:
-    for name in ("class_imbalance", "class_imbalance:timbre"):
+    for name in ("class_imbalance:pitch", "class_imbalance:timbre"):
         assert max(scores[real][name]["value"] for real in (*REAL, "training data replayed")) < 0.2
-    assert max(scores[family]["class_imbalance"]["value"] for family in ("vae", "flow")) > 0.2
+    assert max(scores[family]["class_imbalance:pitch"]["value"] for family in ("vae", "flow")) > 0.2
 
 
 def test_every_row_but_that_of_copies_has_players_that_play(
@@ -111,6 +113,18 @@ def test_what_stands_below_a_player_is_what_is_heard(players: dict[str, list[tup
 
 def test_the_page_names_every_label_that_was_given(made: Comparison) -> None:
     page = made.report.read_text()
-    for title in ("Named right", "Named right: timbre", "Class imbalance", "Class imbalance: timbre"):
+    for title in ("Named right: pitch", "Named right: timbre", "Class imbalance: pitch", "Class imbalance: timbre"):
         assert f"<b>{title}</b>" in page
     assert "--condition pitch,timbre" in page
+
+
+def test_a_label_nobody_asked_for_is_balanced_too_where_it_can_be_told(made: Comparison) -> None:
+    options = {"mels": "32", "label_pattern": "{pitch}_{timbre}_{take}"}
+    data = open_data(made.out.parent / "tones", kind="audio", condition="pitch", options=options)
+    scorer = fit_scorer(data, seed=0)
+    assert list(scorer.judges) == ["pitch", "timbre"]  # of takes nobody can hear which it is
+    real = scorer.data.train_records
+    soft = real.take(np.flatnonzero(real.labels["timbre"] == "soft"))
+    scores = scorer.score(soft, np.random.default_rng(0))
+    assert scores["class_imbalance:timbre"].value > 0.3
+    assert "named_right:timbre" not in scores

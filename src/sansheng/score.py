@@ -6,7 +6,7 @@ reference every row is compared with; held-out data serve as a row of their own 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
@@ -39,8 +39,9 @@ from sansheng.score_kinds import (
     Classifier,
     Extra,
     Extractor,
+    Judge,
     compared,
-    label_of,
+    fit_judges,
     reference,
     score_classes,
 )  # fmt: skip
@@ -65,8 +66,8 @@ class Scorer:
     which: np.ndarray
     """Of each row of `train`, the place of its record in the training split."""
     classifier: Classifier | None
-    label: str = ""
-    """The name of the labels that the classifier tells."""
+    judges: dict[str, Judge] = field(default_factory=dict)
+    """What tells each label that is judged, the classifier's first."""
     attacks: Attacks | None = None
     """What a table's privacy is tried with."""
     target: str | None = None
@@ -100,17 +101,16 @@ class Scorer:
 
     def symptoms(self, records: Records) -> list[str]:
         """Classes that training data have and these records lack, where labels exist."""
-        if self.classifier is None:
-            return []
-        predicted = self.classifier.predict(records.values)
-        real = self.classifier.predict(self.data.test_records.values)
-        names = self.classifier.classes
-        lost = lost_classes(predicted, real, len(names))
-        if not lost:
-            return []
-        return [
-            f"mode collapse: {len(lost)} of {len(names)} classes hardly come: {', '.join(str(names[i]) for i in lost)}"
-        ]
+        found = []
+        for label, judge in self.judges.items():
+            predicted, real = (judge.teller.predict(r.values) for r in (records, self.data.test_records))
+            names = judge.names
+            lost = [str(names[i]) for i in lost_classes(predicted, real, len(names))]
+            if lost:
+                found.append(
+                    f"mode collapse: {len(lost)} of {len(names)} classes of {label} hardly come: {', '.join(lost)}"
+                )
+        return found
 
     def _usefulness(self, records: Records, generator: np.random.Generator) -> dict[str, Score]:
         if self.target is None:
@@ -120,11 +120,13 @@ class Scorer:
 
     def _class_scores(self, records: Records, generator: np.random.Generator) -> dict[str, Score]:
         """How the classes come, and whether those that were asked for came."""
-        if self.classifier is None:
-            return {}
-        network = self.classifier
-        real, found = (network.predict(r.values) for r in (self.data.train_records, records))
-        return score_classes(real, found, network.classes, records.labels.get(self.label), generator=generator)
+        scores: dict[str, Score] = {}
+        for label, judge in self.judges.items():
+            found = judge.teller.predict(records.values)
+            asked = records.labels.get(label) if label in self.data.condition else None
+            of_one = score_classes(judge.real, found, judge.names, asked, generator=generator)
+            scores |= {f"{key}:{label}" if len(self.judges) > 1 else key: score for key, score in of_one.items()}
+        return scores
 
     def classes(self, records: Records) -> list[tuple[str, ClassDistance]]:
         """Of each class its name, how often it comes and its Frechet distance; empty where there are no labels."""
@@ -177,15 +179,15 @@ class Scorer:
 
 def fit_scorer(data: Data, *, seed: int, features: Extractor | None = None) -> Scorer:
     """Learn the features of `data`, or take those given. Raises ValueError for fewer than 12 training examples."""
-    classifier, label = None, ""
+    classifier, judges = None, {}
     if features is None:
         features, classifier = FEATURES[data.kind](data, seed)
-        label = "" if classifier is None else label_of(data)
+        judges = fit_judges(data, classifier, seed)
     some = np.random.default_rng(seed).permutation(len(data.train_records))[:REFERENCE]
     train = features(data.train_records.take(some).values)
     held_out = features(data.test_records.values)
     headline = "high_quality" if data.source in builtin.MIXTURES else HEADLINES.get(data.kind, "frechet")
-    scorer = Scorer(data, features, EXTRAS[data.kind](data), headline, train, held_out, some, classifier, label)
+    scorer = Scorer(data, features, EXTRAS[data.kind](data), headline, train, held_out, some, classifier, judges)
     if data.kind != "table":
         return scorer
     rows, target = compared(data, data.train_records.values), next(iter(data.condition), None)
@@ -219,7 +221,7 @@ def counted_text(data: Data, n: int, generator: np.random.Generator) -> tuple[Re
         return None
     windows = data.codec.unit == "windows"
     texts = data.train_records.values[:: EACH if windows else 1]
-    size = int(np.mean([len(text) for text in texts])) + 1
-    model = NGramModel(ORDER, marked=not windows).fit(texts[: 1 + MOST_COUNTED // size])
-    lines = model.sample(n, generator, longest=data.codec.length)
+    sizes = [len(text) for text in texts]
+    model = NGramModel(ORDER, marked=not windows).fit(texts[: 1 + MOST_COUNTED // (int(np.mean(sizes)) + 1)])
+    lines = model.sample(n, generator, longest=max(sizes))
     return Records(lines, {}, data.train_records.about), model

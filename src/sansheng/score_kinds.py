@@ -5,8 +5,9 @@ The one constraint: everything is learnt from the training split.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import pandas as pd
@@ -27,29 +28,43 @@ from sansheng.metrics.image import ImageFeatures, fit_classifier_features, fit_t
 from sansheng.metrics.kernels import RandomKernels
 from sansheng.metrics.rows import identifies
 from sansheng.metrics.score import score as make_score
+from sansheng.metrics.spelling import SpellingClassifier
 from sansheng.metrics.table import series
 from sansheng.metrics.text import ngram_features, top_ngrams
 
 Extractor = Callable[[Any], np.ndarray]
 """Records' values (uint8 images, a DataFrame, an array, a list of strings) -> features ``(N, F)``."""
+FitTeller = Callable[[np.ndarray], "Teller"]
+"""Labels of all training examples -> what tells them."""
 Extra = Callable[[Records, np.random.Generator], dict[str, Score]]
 
 MOST_CLASSES = 100
+A_CLASS = 4
+"""Examples a number has on average where numbers are classes and no quantity."""
+MOST_JUDGED = 4
+"""Labels that are judged, each by a network of its own."""
+MOST_UNASKED = 20
+"""Classes of a label nobody asked for that is judged all the same, where it can be told."""
 REFERENCE = 20_000
 """Training examples the features of at most so many of which are the reference."""
 
 
 @runtime_checkable
-class Classifier(Protocol):
-    """Features that tell classes too."""
+class Teller(Protocol):
+    """What tells the classes of a label."""
 
     classes: np.ndarray
-
-    def __call__(self, values: Any, /) -> np.ndarray: ...
 
     def predict(self, values: Any, /) -> np.ndarray:
         """``(N,)``: places in `classes`."""
         ...
+
+
+@runtime_checkable
+class Classifier(Teller, Protocol):
+    """Features that tell classes too."""
+
+    def __call__(self, values: Any, /) -> np.ndarray: ...
 
 
 def reference(data: Data) -> np.ndarray:
@@ -90,12 +105,17 @@ def label_of(data: Data) -> str:
 
 
 def labels_of(data: Data) -> list[str]:
-    """All such names; what only says when a series begins is no class."""
+    """All such names; what only says when a series begins is no class, nor is a number that hardly comes again."""
     labels = {
         n: column for n, column in data.train_records.labels.items() if data.kind != "series" or n not in CALENDAR
     }
-    names = [name for name, column in labels.items() if 2 <= len(np.unique(column)) <= MOST_CLASSES]
+    classes = {name: len(np.unique(column)) for name, column in labels.items()}
+    names = [name for name, n in classes.items() if 2 <= n <= MOST_CLASSES and not _is_quantity(labels[name], n)]
     return sorted(names, key=lambda name: name not in data.condition)
+
+
+def _is_quantity(column: np.ndarray, classes: int) -> bool:
+    return column.dtype.kind == "f" and len(column) < A_CLASS * classes
 
 
 class Heard:
@@ -182,24 +202,67 @@ def _series_scores(data: Data) -> Extra:
     return lambda records, generator: score_series(train, records.values, generator=generator, prices=prices)
 
 
-def _audio_scores(data: Data) -> Extra:
-    """How the labels come that are given beside the first, each told by a network of its own."""
-    given = [name for name in labels_of(data)[1:] if name in data.condition]
-    codec, train = data.codec, data.train_records
+class Judge(NamedTuple):
+    """Of one label what tells it, and what it makes of the training examples."""
+
+    teller: Teller
+    real: np.ndarray
+
+    @property
+    def names(self) -> np.ndarray:
+        return self.teller.classes
+
+
+def fit_judges(data: Data, first: Classifier | None, seed: int) -> dict[str, Judge]:
+    """A judge of each label: of the first the features, where they tell it, of others what is trained on them alone.
+
+    Labels that are given are judged, and of recordings others too that can be told, such as who speaks.
+    """
+    found: dict[str, Teller] = {} if first is None else {label_of(data): first}
+    if data.kind not in TELLERS:
+        return {}
+    fit = TELLERS[data.kind](data, seed)
+    for name in labels_of(data):
+        if name in found or len(found) == MOST_JUDGED:
+            continue
+        asked, column = name in data.condition, data.train_records.labels[name]
+        if not asked and (data.kind != "audio" or len(np.unique(column)) > MOST_UNASKED):
+            continue
+        teller = fit(column)
+        if asked or _can_tell(teller, data, name):
+            found[name] = teller
+    return {name: Judge(teller, teller.predict(data.train_records.values)) for name, teller in found.items()}
+
+
+def _can_tell(teller: Teller, data: Data, label: str) -> bool:
+    """Whether of real held-out examples more are named right than half of those that naming all alike gets wrong."""
+    labels = data.test_records.labels[label]
+    right = float((teller.classes[teller.predict(data.test_records.values)] == labels).mean())
+    alike = float(np.unique(labels, return_counts=True)[1].max() / len(labels))
+    return right > (1 + alike) / 2
+
+
+def _image_tellers(data: Data, seed: int) -> FitTeller:
+    images = data.train_records.values
+    return lambda labels: fit_classifier_features(images, labels, seed=seed)
+
+
+def _audio_tellers(data: Data, seed: int) -> FitTeller:
+    codec = data.codec
     assert isinstance(codec, AudioCodec)
-    pictures = codec.pictures(train.values) if given else np.empty(0)
-    networks = {name: Heard(codec, fit_classifier_features(pictures, train.labels[name], seed=0)) for name in given}
-    real = {name: network.predict(train.values) for name, network in networks.items()}
+    pictures = functools.cache(lambda: codec.pictures(data.train_records.values))
+    return lambda labels: Heard(codec, fit_classifier_features(pictures(), labels, seed=seed))
 
-    def count(records: Records, generator: np.random.Generator) -> dict[str, Score]:
-        scores = {}
-        for name, network in networks.items():
-            of_one = score_classes(real[name], network.predict(records.values), network.classes,
-                                   records.labels.get(name), generator=generator)  # fmt: skip
-            scores |= {f"{key}:{name}": score for key, score in of_one.items()}
-        return scores
 
-    return count
+def _text_tellers(data: Data, seed: int) -> FitTeller:
+    lines = data.train_records.values
+    return lambda labels: SpellingClassifier(lines, labels, seed=seed)
+
+
+def _series_tellers(data: Data, seed: int) -> FitTeller:
+    where = reference(data)
+    values = data.train_records.values[where]
+    return lambda labels: RandomKernels(values, labels[where], seed=seed)
 
 
 def score_classes(
@@ -251,6 +314,12 @@ EXTRAS: dict[str, Callable[[Data], Extra]] = {
     "text": _text_scores,
     "array": _mixture_scores,
     "series": _series_scores,
-    "audio": _audio_scores,
+    "audio": _nothing,
+}
+TELLERS: dict[str, Callable[[Data, int], FitTeller]] = {
+    "image": _image_tellers,
+    "text": _text_tellers,
+    "series": _series_tellers,
+    "audio": _audio_tellers,
 }
 HEADLINES = {"text": "ngram_divergence"}

@@ -11,6 +11,7 @@ import torch
 from sansheng.codecs import text
 from sansheng.codecs.base import Reading, Records
 from sansheng.codecs.text import REPLACEMENT, TextCodec
+from sansheng.codecs.tokens import suited_tokens
 from sansheng.errors import DataError
 
 LINES = ["anna", "bo", "zoë", "李小龙", "a b", "anna", "𝄞 clef"]
@@ -273,10 +274,34 @@ def test_windows_have_no_positions_beyond_their_end(tmp_path):
     assert TextCodec.fit(source.records).length == 10
 
 
-def test_a_text_long_enough_for_pieces_of_words_says_so(tmp_path):
+LINE = "To be, or not to be: that is the question."
+
+
+@pytest.mark.parametrize(
+    ("texts", "kind"),
+    [
+        ([LINE * 12_000], "bpe:4000"),
+        ([LINE * 1000], None),  # too small to show so many pieces
+        ([LINE] * 12_000, "bpe:4000"),
+        (["Emmanuelle"] * 60_000, None),  # names are spelt, not put together
+        (["ACGT" * 10] * 15_000, None),  # no words in it
+        (["".join(map(chr, range(0x4E00, 0x4E00 + 600)))] * 900, "bpe:4000"),  # no spaces, and bytes without pieces
+    ],
+)
+def test_symbols_are_chosen_by_the_size_of_a_text(texts, kind):
+    assert suited_tokens(texts) == kind
+
+
+def test_a_long_text_is_read_in_pieces_of_words_unless_told(tmp_path, monkeypatch):
     file = tmp_path / "long.txt"
-    file.write_text("To be, or not to be: that is the question.\n\n" * 12_000)
-    assert any("bpe:4000" in note for note in text.read(file).notes)
-    assert not any("bpe:4000" in note for note in text.read(file, Reading(options={"tokens": "characters"})).notes)
-    file.write_text("To be, or not to be: that is the question.\n\n" * 1000)
-    assert not any("bpe:4000" in note for note in text.read(file).notes)
+    file.write_text(f"{LINE}\n\n" * 12_000)
+    source = text.read(file)
+    assert source.records.about["tokens"] == "bpe:4000"
+    assert any("4,000 pieces" in note and "--tokens characters" in note for note in source.notes)
+    told = text.read(file, Reading(options={"tokens": "characters"}))
+    assert told.records.about["tokens"] == "characters"
+    assert not any("pieces" in note for note in told.notes)
+    monkeypatch.setattr("sansheng.codecs.text_file.can_find_pieces", lambda: False)
+    without = text.read(file)
+    assert without.records.about["tokens"] is None
+    assert any("pip install 'sansheng[text]'" in note for note in without.notes)

@@ -66,7 +66,7 @@ def test_a_table_without_text_may_still_be_a_long_text(tmp_path: Path) -> None:
 
 def test_texts_that_are_cut_are_counted_in_a_note(tmp_path: Path) -> None:
     long = [f"{i:03d} {'x' * (123 + i)}" for i in range(5)]  # of 127 to 131 characters
-    said = "4 of 45 texts cut, being longer than 127 characters"
+    said = "4 of 45 texts cut, being longer than 127 characters (--tokens bpe holds more of each)"
     frame = pd.DataFrame({"review": [*long, *reviews()["review"]]})
     assert said in text.from_frame(frame, {}).notes
     (tmp_path / "a.txt").write_text("\n".join(frame["review"]))

@@ -18,7 +18,7 @@ from sansheng.codecs.base import Reading, Records, Source
 from sansheng.codecs.label_file import label_columns, to_labels, with_missing
 from sansheng.codecs.pixels import counted
 from sansheng.codecs.table_file import series_of
-from sansheng.codecs.tokens import parse_tokens
+from sansheng.codecs.tokens import SUITED, can_find_pieces, parse_tokens, suited_tokens
 from sansheng.errors import DataError, no_file, unknown
 
 OPTIONS = ("unit", "window", "tokens", "column")
@@ -39,8 +39,6 @@ LONG = 128
 LINE_END = re.compile(r"\r\n?|\n")
 OF_PROSE = 0.02
 """With this share of lines empty or too long, a file is one long text."""
-OF_WORDS = 500_000
-"""Characters from which a text shows most of 4,000 pieces of words often enough."""
 MOST_BYTES = 2**30
 
 
@@ -48,9 +46,9 @@ def read(path: Path, reading: Reading | None = None) -> Source:
     """Read text from a UTF-8 file (with or without a byte order mark), or from a column of a table or of JSON lines.
 
     Options: ``unit``, lines or windows (of one long text; found: where 2 % of lines are empty or over 128 characters);
-    ``window``, characters, 256; ``tokens``, see `parse_tokens`; ``column``, that of the text. Repeated lines are left
-    out. Raises DataError for what is missing, empty or no text, naming the line, and ValueError for windows of anything
-    but one long text.
+    ``window``, characters, 256; ``tokens``, see `parse_tokens` (found: by how much text there is, `suited_tokens`);
+    ``column``, that of the text. Repeated lines are left out. Raises DataError for what is missing, empty or no text,
+    naming the line, and ValueError for windows of anything but one long text.
     """
     options = dict((reading or Reading()).options)
     if not path.is_file():
@@ -89,7 +87,8 @@ def from_lines(lines: Sequence[str], options: Mapping[str, str], where: str = "t
     if len(unique) < len(lines):
         left = len(lines) - len(unique)
         notes.append(f"{left:,} lines repeat an earlier one (left out, or held-out lines would leak)")
-    return Source(Records(unique, {}, _about("lines", options)), None, [*notes, *_cut(unique, options)])
+    about, said = _about("lines", options, unique)
+    return Source(Records(unique, {}, about), None, [*notes, *_cut(unique, about), *said])
 
 
 def from_long(text: str, options: Mapping[str, str]) -> Source:
@@ -105,10 +104,9 @@ def from_long(text: str, options: Mapping[str, str]) -> Source:
         f"one long text of {len(text):,} characters, in windows of {size} (--unit lines reads its lines instead); the "
         f"last {len(text) - cut:,} are held out; training windows overlap"
     ]
-    if "tokens" not in options and len(text) >= OF_WORDS:
-        notes.append("pieces of words (--tokens bpe:4000) come nearer to a text this long")
-    about = _about("windows", options) | {"window": size}
-    return Source(Records(train, {}, about), Records(test, {}, about), notes)
+    about, said = _about("windows", options, [text])
+    about |= {"window": size}
+    return Source(Records(train, {}, about), Records(test, {}, about), [*notes, *said])
 
 
 def from_frame(frame: pd.DataFrame, options: Mapping[str, str], where: str = "the table") -> Source:
@@ -129,8 +127,10 @@ def from_frame(frame: pd.DataFrame, options: Mapping[str, str], where: str = "th
     labels, notes = label_columns(rest, "text")
     left = len(frame) - len(lines)
     found = f"text from the column {name!r}" + (f"; {left:,} rows without text or repeated left out" if left else "")
-    about = {**_about("lines", options), "column": name}
-    return Source(Records(lines, to_labels(labels), about), None, [found, *_cut(lines, options), *said, *notes])
+    about, symbols = _about("lines", options, lines)
+    said = [*symbols, *said]
+    records = Records(lines, to_labels(labels), about | {"column": name})
+    return Source(records, None, [found, *_cut(lines, about), *said, *notes])
 
 
 def _repeated(frame: pd.DataFrame, name: str) -> pd.Series:
@@ -146,17 +146,32 @@ def _no_windows(options: Mapping[str, str], otherwise: str) -> None:
         raise ValueError(f"--{'unit windows' if windows else 'window'} is for one long text, and {otherwise}")
 
 
-def _cut(lines: Sequence[str], options: Mapping[str, str]) -> list[str]:
+def _cut(lines: Sequence[str], about: Mapping[str, str | int | None]) -> list[str]:
     """A note of how many texts are too long, where symbols are characters or less: of pieces of words nobody knows."""
     long = sum(len(line) >= MAX_LENGTH for line in lines)
-    if not long or (options.get("tokens") or "").startswith("bpe"):
+    if not long or str(about["tokens"]).startswith("bpe"):
         return []
-    return [f"{long:,} of {counted(len(lines), 'text')} cut, being longer than {MAX_LENGTH - 1} characters"]
+    cut = f"{long:,} of {counted(len(lines), 'text')} cut, being longer than {MAX_LENGTH - 1} characters"
+    return [f"{cut} (--tokens bpe holds more of each)"]
 
 
-def _about(unit: str, options: Mapping[str, str]) -> dict[str, str | int | None]:
-    parse_tokens(options.get("tokens"))
-    return {"unit": unit, "tokens": options.get("tokens")}
+def _about(
+    unit: str, options: Mapping[str, str], texts: Sequence[str]
+) -> tuple[dict[str, str | int | None], list[str]]:
+    """What is known of all texts, their kind of tokens chosen by how much text there is, and a note of that."""
+    asked = options.get("tokens")
+    parse_tokens(asked)
+    suited = suited_tokens(texts) if asked is None else None
+    if suited is None:
+        return {"unit": unit, "tokens": asked}, []
+    size = f"a text of {sum(map(len, texts)):,} characters"
+    if not can_find_pieces():
+        return {"unit": unit, "tokens": None}, [
+            f"{SUITED:,} pieces of words come nearer to {size} than single characters do: pip install 'sansheng[text]'"
+        ]
+    return {"unit": unit, "tokens": suited}, [
+        f"the symbols are up to {SUITED:,} pieces of words, as of {size} (--tokens characters reads them one by one)"
+    ]
 
 
 def _choose(name: str, options: Mapping[str, str], valid: Sequence[str]) -> str | None:

@@ -5,6 +5,7 @@ The one constraint: level 0 is the end mark, in every vocabulary, and fills what
 
 from __future__ import annotations
 
+import importlib.util
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -25,6 +26,14 @@ USUAL = 3.0
 PIECES = 512
 """Levels of a byte-pair vocabulary unless told: more make every example dearer to learn from."""
 FEWEST_PIECES, MOST_PIECES = 257, 32_000
+SUITED = 4000
+"""Levels of one that is chosen for a text of at least `OF_WORDS` characters, which shows most of them often enough."""
+OF_WORDS = 500_000
+SPACED = 0.05
+"""Share of spaces in what is written in words."""
+LONG_ENOUGH = 16
+"""Characters a text has on average at least to be more than a word or a name."""
+MOST_LOOKED_AT = 2_000_000
 TOKENS = ("characters", "bytes", "bpe")
 
 
@@ -75,6 +84,29 @@ def fit_tokens(lines: Sequence[str], kind: str | None = None) -> Tokens:
     if kind is None and common < COVERED * counts.total():
         return Bytes()
     return Characters.fit(counts)
+
+
+def suited_tokens(texts: Sequence[str]) -> str | None:
+    """The kind of tokens for texts of this size: pieces of words of a large one in words, or in a script of so many
+    characters that bytes would be its symbols. None for those that `fit_tokens` finds by itself."""
+    size = sum(map(len, texts))
+    if size < max(OF_WORDS, LONG_ENOUGH * len(texts)):
+        return None
+    counts, left = Counter[str](), MOST_LOOKED_AT
+    for text in texts:
+        counts.update(text[:left])
+        left -= len(text)
+        if left <= 0:
+            break
+    spaces = sum(n for character, n in counts.items() if character.isspace())
+    common = sum(n for _, n in counts.most_common(MAX_ALPHABET))
+    in_words = spaces >= SPACED * counts.total() or common < COVERED * counts.total()
+    return f"bpe:{SUITED}" if in_words else None
+
+
+def can_find_pieces() -> bool:
+    """Whether the library for pieces of words is there."""
+    return importlib.util.find_spec("tokenizers") is not None
 
 
 def parse_tokens(kind: str | None) -> tuple[str | None, int]:
