@@ -151,6 +151,11 @@ def _panels(entry: Entry, data: Data) -> list[Panel]:
         return []
     with tempfile.TemporaryDirectory() as scratch:
         few = entry.shown.take(np.arange(min(SHOWN, len(entry.shown))))
+        asked = [name for name in data.condition if name in few.labels]
+        if data.kind == "text" and asked:
+            rows = zip(*(few.labels[name] for name in asked), few.values, strict=True)
+            shown = [[str(cell) for cell in row] for row in rows][:SHOWN_ROWS]
+            return [Panel(entry.name, entry.kind, ([*asked, "text"], shown))]
         path = data.codec.preview(few, Path(scratch) / "samples")
         return [Panel(entry.name, entry.kind, _content(path))]
 

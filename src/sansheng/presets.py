@@ -128,6 +128,7 @@ DEFAULTS: dict[str, Callable[[Geometry], dict[str, Any]]] = {
         **_denoising(g),
     },
     "flow": lambda g: {
+        "path": "simplex" if g in SYMBOLS else "straight",
         "time_mean": {"points": -0.5, "word": 0.7, "line": 0.7}.get(g, 0.0),
         "time_std": {"points": 1.6, "word": 0.8, "line": 0.8}.get(g, 1.0),
         **_denoising(g),
@@ -202,7 +203,7 @@ _EXTRA_OPTIONS: dict[str, dict[str, Any]] = {
     },
     "gan": {"latent": 64},
     "diffusion": {"path": "edm", "temperature": 1.0, "cells": 0, "linear": False},
-    "flow": {"cells": 0, "linear": False},
+    "flow": {"path": "straight", "cells": 0, "linear": False},
 }
 RUN_OPTIONS: dict[str, Any] = {"batch": 128, "width": 64, "ema_length": 0.1, "threads": 0, "most_steps": 0}
 """Settings of the run rather than of the family."""

@@ -23,6 +23,7 @@ from sansheng.families.diffusion import Diffusion
 from sansheng.families.flow import Flow
 from sansheng.families.gan import GAN
 from sansheng.families.masked import MaskedDiffusion
+from sansheng.families.simplex import SimplexFlow
 from sansheng.families.vae import VAE, LadderVAE
 from sansheng.logistic import LogisticMixture
 from sansheng.model import GenerativeModel
@@ -41,6 +42,7 @@ from sansheng.space import LIKELIHOODS, Real, Space
 
 SURVEY_WIDTHS = (512, 256)
 MASKED = "masked"
+STRAIGHT, SIMPLEX = "straight", "simplex"
 """The path of a diffusion that hides symbols instead of drowning numbers in noise."""
 LOGISTIC = "logistic"
 """The likelihood of pixels as whole numbers, which has a mixture of its own."""
@@ -254,9 +256,18 @@ def _diffusion(
     return Diffusion(space, denoiser, condition_space=condition_space, **s)
 
 
-def _flow(s: dict[str, Any], space: Space, condition_space: Space | None, condition: int, width: int) -> Flow:
+def _flow(
+    s: dict[str, Any], space: Space, condition_space: Space | None, condition: int, width: int
+) -> GenerativeModel:
     told = bool(s.get("known_share"))
-    network = networks.denoiser(space, width=width, condition=condition, told=told, cells=s.pop("cells", 0))
+    path, cells = s.pop("path", STRAIGHT), s.pop("cells", 0)
+    network = networks.denoiser(space, width=width, condition=condition, told=told, cells=cells)
+    if path == SIMPLEX:
+        for gaussian in ("time_mean", "time_std", "guidance", "known_share", "drift", "linear"):
+            s.pop(gaussian, None)
+        return SimplexFlow(space, network, condition_space=condition_space, **s)
+    if path != STRAIGHT:
+        raise unknown("path", path, (STRAIGHT, SIMPLEX))
     denoiser = Denoiser(space, network, Rectified(), told=told, linear=s.pop("linear", False))
     return Flow(space, denoiser, condition_space=condition_space, **s)
 

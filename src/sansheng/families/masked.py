@@ -93,7 +93,7 @@ class MaskedDiffusion(GenerativeModel):
         if self._teller is None:
             # the one-hot vectors of what is shown are set to zero, so that `nll` leaves them out
             return self.space.nll(self._logits(x, mask, condition), x * self._channels(mask))
-        symbols, share = _numbered(x), mask.float().mean(1)
+        symbols, share = numbered(x), mask.float().mean(1)
         if x.device.type != "cpu":  # how many are hidden is not known beforehand, and a GPU would be waited for
             logits = self._teller.tell(symbols, ~mask, share, condition).float()
             return (F.cross_entropy(logits.mT, symbols, reduction="none") * mask).sum(1)
@@ -197,17 +197,17 @@ class MaskedDiffusion(GenerativeModel):
         return min(settings.steps or self.steps, self.space.size)
 
 
-def _numbered(x: Float[Tensor, "B C L"]) -> Int[Tensor, "B L"]:
+def numbered(x: Float[Tensor, "B C *P"]) -> Int[Tensor, " B *P"]:
     """The numbers of one-hot vectors; 0 where there is none, as only what is hidden may be. It is exact, and takes a
     fifth of the time of `argmax` on a CPU."""
-    return (x * torch.arange(x.shape[1], device=x.device).view(-1, 1)).sum(1).long()
+    return (x * torch.arange(x.shape[1], device=x.device).view(-1, *[1] * (x.ndim - 2))).sum(1).long()
 
 
 def _asked(model: MaskedDiffusion, condition: Tensor | None, *, x: Tensor, mask: Tensor, due: Tensor) -> Tensor:
     """Logits of all symbols, or where a model takes these by their numbers ``(M, C)`` of the M that are due."""
     if model._teller is None:
         return model._logits(x, mask, condition)
-    return model._teller.tell(_numbered(x), ~mask, mask.float().mean(1), condition, asked=due).float()
+    return model._teller.tell(numbered(x), ~mask, mask.float().mean(1), condition, asked=due).float()
 
 
 def _write(x: Tensor, logits: Float[Tensor, "M C"], due: Bool[Tensor, "B L"], generator: torch.Generator) -> None:

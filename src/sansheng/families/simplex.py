@@ -1,0 +1,194 @@
+"""Flow matching on the simplex: symbols as points between the corners, from anywhere in it to one corner.
+
+A point x_0 is drawn evenly from the simplex (Dirichlet(1, …, 1)) and goes straight to the corner c of a symbol,
+x_t = (1 − t) x_0 + t e_c (Stark 2024, eq. 8). All that x_t says of c is which k have x_tk ≥ t, the candidates: given c,
+a false one is left with probability (1 − t)^(V−1) of V levels. Measured by r = −ln of that, candidates go one after the
+other, each at rate 1, and time is even in what is learnt; measured by t nearly all go at once. In r the velocity of
+E[x | x_t] takes from the lead x_tk − t of candidate k at the rate 1 − p_k, p_k being what the network thinks of it.
+
+The same as a jump process, its leads drawn anew at every moment as having no memory they may be, has a bound: false
+candidates go at rate 1 and the true one never, where the model lets each go at 1 − p_k, which costs (Campbell 2022,
+eq. 8) ∫ Σ −ln(1 − p_k) dr over the false ones that are left.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from sansheng.drawing import AUTOGUIDED
+from sansheng.families.masked import numbered
+from sansheng.model import DEFAULT_SAMPLING, Batch, GenerativeModel, Progress, Sampling, Turn, given
+from sansheng.space import Category, Space
+
+SAMPLERS = ("ancestral", "euler")
+BEYOND = 2.0
+"""How far r goes beyond ln V: e^−2 false candidates are then left at a position; what is left is drawn at once."""
+
+
+class SimplexFlow(GenerativeModel):
+    """network: ``(mean of the candidates: (B, V, *P), share of r: (B,), condition) -> logits (B, V, *P)``.
+
+    drop: share of examples whose condition is hidden in training. steps: evaluations a sample takes. sampler:
+    ``euler`` follows the flow, ``ancestral`` draws leads anew at every step. Raises ValueError for anything but one
+    symbol at each position.
+    """
+
+    quick_sampler = "ancestral"
+    log_share: Tensor
+
+    def __init__(
+        self,
+        space: Space,
+        network: nn.Module,
+        *,
+        condition_space: Space | None = None,
+        drop: float = 0.1,
+        steps: int = 64,
+        sampler: str = "ancestral",
+        learning_rate: float = 3e-3,
+        weight_decay: float = 0.1,
+    ) -> None:
+        super().__init__()
+        if len(space.slots) != 1 or not isinstance(space.slots[0], Category):
+            raise ValueError("the simplex is for one symbol at each position")
+        if sampler not in SAMPLERS:
+            raise ValueError(f"a flow on the simplex has the samplers {', '.join(SAMPLERS)}, and no {sampler!r}")
+        self.space, self.condition_space, self.network = space, condition_space, network
+        self.drop, self.steps, self.sampler = drop, steps, sampler
+        self.learning_rate, self.weight_decay = learning_rate, weight_decay
+        self.last = math.log(space.channels) + BEYOND
+        self.register_buffer("log_share", torch.zeros(space.channels, *[1] * len(space.positions)))
+
+    def measure(self, x: Float[Tensor, "N C *P"]) -> None:
+        """How often each symbol comes, one more time than counted."""
+        counts = x.transpose(0, 1).flatten(1).sum(1) + 1
+        self.log_share.copy_((counts / counts.sum()).log().view_as(self.log_share))
+
+    def turns(self) -> dict[str, Turn]:
+        how = {"weight_decay": self.weight_decay, "betas": (0.9, 0.98)}
+        return {"velocity": Turn(self, self.loss, self.learning_rate, **how)}
+
+    def loss(self, batch: Batch, progress: Progress, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
+        """Nats per symbol: what the symbol costs given the candidates, at an even r."""
+        x = batch.x
+        keep = torch.rand(len(x), generator=generator, device=x.device) >= self.drop
+        r = self.last * _stratified(len(x), generator, x.device)
+        left = self._left(x, r, generator)
+        logits = self._logits(left, r, given(batch.condition, keep)).masked_fill(~left, -math.inf)
+        return F.cross_entropy(logits, numbered(x)), {}
+
+    @torch.no_grad()
+    def log_likelihood(self, batch: Batch, *, samples: int, generator: torch.Generator) -> Tensor:
+        """A lower bound on log p(x | condition), ``(B,)`` [nats], estimated without bias from `samples` draws of r."""
+        x, condition = batch.x, given(batch.condition)
+        total = x.new_zeros(len(x))
+        for draw in range(samples):
+            r = self.last * (draw + torch.rand(len(x), generator=generator, device=x.device)) / samples
+            left = self._left(x, r, generator)
+            share = self._logits(left, r, condition).masked_fill(~left, -math.inf).softmax(1)
+            lost = -torch.log1p(-share.clamp_max(1 - 1e-6)) * left * (1 - x)
+            total -= self.last * lost.flatten(1).sum(1)
+            r = torch.full((len(x),), self.last, device=x.device)
+            left = self._left(x, r, generator)
+            logits = self._logits(left, r, condition).masked_fill(~left, -math.inf)
+            total -= F.cross_entropy(logits, numbered(x), reduction="none").flatten(1).sum(1)
+        return total / samples
+
+    def _left(self, x: Tensor, r: Float[Tensor, " B"], generator: torch.Generator) -> Bool[Tensor, "B C *P"]:
+        """The candidates at r: the true one, and each other with probability e^−r."""
+        chance = torch.rand(x.shape, generator=generator, device=x.device)
+        return (chance < (-r).exp().view(-1, *[1] * (x.ndim - 1))) | (x > 0)
+
+    def _logits(self, left: Tensor, r: Float[Tensor, " B"], condition: Tensor | None) -> Tensor:
+        """Of every level, those that are out included. The network begins as what the shares alone say."""
+        seen = self.log_share.exp() * left
+        seen = seen / seen.sum(1, keepdim=True)
+        return self.network(seen, r / self.last, condition).float() + self.log_share
+
+    @torch.no_grad()
+    def sample(
+        self,
+        n: int,
+        *,
+        condition: Tensor | None = None,
+        settings: Sampling = DEFAULT_SAMPLING,
+        generator: torch.Generator,
+    ) -> Tensor:
+        steps, fresh = self._steps(settings), (settings.sampler or self.sampler) == "ancestral"
+        device = self.log_share.device
+        left = torch.ones((n, *self.space.shape), dtype=torch.bool, device=device)
+        if settings.known is not None:
+            left = self._tell(left, settings)
+        lead = torch.empty(left.shape, device=device).exponential_(generator=generator)
+        width = self.last / max(1, steps - 1)
+        for step in range(steps - 1):
+            share = self._share(left, step * width, condition, settings)
+            if fresh:
+                kept = torch.rand(left.shape, generator=generator, device=device) < math.exp(-width)
+                left = left & (kept | (self._drawn(share, generator) > 0))
+            else:
+                left, lead = _flow(left, lead, share, width)
+        return self._drawn(self._share(left, self.last, condition, settings), generator)
+
+    def _drawn(self, share: Float[Tensor, "B C *P"], generator: torch.Generator) -> Float[Tensor, "B C *P"]:
+        """One-hot vectors of symbols drawn by their shares."""
+        flat = share.movedim(1, -1)
+        drawn = torch.multinomial(flat.reshape(-1, flat.shape[-1]), 1, generator=generator)
+        return torch.zeros_like(share).scatter_(1, drawn.view(flat.shape[:-1])[:, None], 1.0)
+
+    def _share(self, left: Tensor, r: float, condition: Tensor | None, settings: Sampling) -> Tensor:
+        """What each candidate's share of E[x | x_t] is, guided where that is asked for."""
+        scale, levels = _scale(settings), torch.full((len(left),), r, device=left.device)
+        logits = self._logits(left, levels, given(condition))
+        poorer, dropped = settings.weak, given(condition)
+        if poorer is None and condition is not None:
+            poorer, dropped = self, given(condition, torch.zeros(len(left), dtype=torch.bool, device=left.device))
+        if scale != 1 and poorer is not None:
+            if not (isinstance(poorer, SimplexFlow) and poorer.space == self.space):
+                raise ValueError("a weak model to be guided by is of the same family and data")
+            without = poorer._logits(left, levels, dropped)
+            logits = without + scale * (logits - without)
+        return logits.masked_fill(~left, -math.inf).softmax(1)
+
+    def _tell(self, left: Tensor, settings: Sampling) -> Tensor:
+        """Where a symbol is known it is the one candidate. Whole symbols must be known."""
+        known = settings.known
+        if known is None or known.mask is None:
+            raise ValueError("of symbols single ones can be known, and no means")
+        return torch.where(known.mask, known.x > 0, left)
+
+    def evaluations(self, settings: Sampling = DEFAULT_SAMPLING) -> int:
+        led = self.condition_space is not None or settings.weak is not None
+        return (2 if led and _scale(settings) != 1 else 1) * self._steps(settings)
+
+    def _steps(self, settings: Sampling) -> int:
+        if settings.sampler not in (None, *SAMPLERS):
+            raise ValueError(
+                f"a flow on the simplex has the samplers {', '.join(SAMPLERS)}, and no {settings.sampler!r}"
+            )
+        if settings.steps is not None and settings.steps < 1:
+            raise ValueError(f"a sampler takes at least 1 step, not {settings.steps}")
+        return settings.steps or self.steps
+
+
+def _flow(left: Tensor, lead: Tensor, share: Tensor, width: float) -> tuple[Tensor, Tensor]:
+    """Candidates and their leads `width` further on: each lead falls at the rate 1 − share, and at 0 it is out."""
+    time = torch.where(left, lead / (1 - share).clamp_min(1e-9), -1.0)
+    first = torch.zeros_like(left).scatter_(1, time.argmax(1, keepdim=True), True)
+    return left & ((time > width) | first), (time - width).clamp_min(1e-9) * (1 - share)
+
+
+def _stratified(n: int, generator: torch.Generator, device: torch.device) -> Tensor:
+    """`n` draws in [0, 1), one from each of n equal parts, in random order."""
+    order = torch.randperm(n, generator=generator, device=device)
+    return (order + torch.rand(n, generator=generator, device=device)) / n
+
+
+def _scale(settings: Sampling) -> float:
+    usual = 1.0 if settings.weak is None else AUTOGUIDED
+    return usual if settings.guidance is None else settings.guidance
