@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
 from jaxtyping import Float
@@ -15,12 +16,14 @@ from torch import Tensor
 from sansheng import guidance
 from sansheng.denoiser import Coordinates, Denoiser, NoisePredictor
 from sansheng.errors import unknown
-from sansheng.model import Known, Sampling, given
+from sansheng.model import GenerativeModel, Known, Sampling, given
 from sansheng.paths import sampling_times
 from sansheng.samplers import SAMPLERS, Denoise, evaluations, resampled
 from sansheng.space import Real, Space
 from sansheng.told import Told
 from sansheng.within import Within, choose
+
+Guided = TypeVar("Guided", bound=GenerativeModel)
 
 FILLING = "ancestral"
 """The sampler of what is not known, each of whose steps is taken `ROUNDS` times."""
@@ -207,6 +210,29 @@ def choice(settings: Sampling, default: Drawn, *, told: bool = False) -> Drawn:
     usual = default.guidance if settings.weak is None else max(default.guidance, AUTOGUIDED)
     scale = usual if settings.guidance is None else settings.guidance
     return Drawn(settings.sampler or default.sampler, settings.steps or default.steps, scale)
+
+
+def guidance_scale(settings: Sampling) -> float:
+    """How far guidance leads, of a family that is not guided unless told."""
+    usual = 1.0 if settings.weak is None else AUTOGUIDED
+    return usual if settings.guidance is None else settings.guidance
+
+
+def led_away(
+    model: Guided, settings: Sampling, condition: Tensor | None
+) -> tuple[Guided | None, Tensor | None, float]:  # fmt: skip
+    """(what guidance leads away from, the condition it sees, how far): a weaker model, this one without its condition,
+    or nothing. Raises ValueError for a weak model of another family or other data."""
+    scale, weak = guidance_scale(settings), settings.weak
+    if weak is not None and not (isinstance(weak, type(model)) and weak.space == model.space):
+        raise ValueError("a weak model to be guided by is of the same family and data")
+    if scale == 1 or (weak is None and condition is None):
+        return None, None, scale
+    if weak is not None:
+        return weak, given(condition), scale
+    assert condition is not None
+    hidden = torch.zeros(len(condition), dtype=torch.bool, device=condition.device)
+    return model, given(condition, hidden), scale
 
 
 def count_evaluations(

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sansheng.codecs.base import Records
+from sansheng.codecs.base import CountsCharacters, Records
 from sansheng.codecs.labels import Labelled
 from sansheng.errors import DataError
 from sansheng.filling import called, labelled, lacking, unseen, with_own_labels
@@ -72,7 +72,8 @@ def surprise(
     run: Run, records: Records, *, where: Mapping[str, Any] | None = None, samples: int = 50, seed: int = 0,
     variational: bool = False,
 ) -> np.ndarray:  # fmt: skip
-    """How little the model expects each record, ``(N,)`` [bits per dimension]: −bound on log₂ p(x) / D.
+    """How little the model expects each record, ``(N,)`` [bits per dimension]: −bound on log₂ p(x) / D, with D the
+    dimensions of the space, or of text the characters of each, its end counted.
 
     where: labels in place of the records' own. Of records that lack those the model is given it is that of p(x) =
     Σ p(c) p(x | c) over all c of training, by their shares there. Other arguments as for `Run.log_likelihood`. Raises
@@ -90,7 +91,9 @@ def surprise(
         bound = run.log_likelihood(labelled(run, records, where or {}, seed), **how)
     else:
         bound = _over_labels(run, records, how)
-    return -bound / (run.model.space.size * np.log(2))
+    codec = run.codec
+    sizes = codec.characters(records).clip(1) if isinstance(codec, CountsCharacters) else run.model.space.size
+    return -bound / (sizes * np.log(2))
 
 
 def _over_labels(run: Run, records: Records, how: dict[str, Any]) -> np.ndarray:

@@ -259,11 +259,11 @@ def _diffusion(
 def _flow(
     s: dict[str, Any], space: Space, condition_space: Space | None, condition: int, width: int
 ) -> GenerativeModel:
-    told = bool(s.get("known_share"))
     path, cells = s.pop("path", STRAIGHT), s.pop("cells", 0)
+    told = bool(s.get("known_share")) and path != SIMPLEX
     network = networks.denoiser(space, width=width, condition=condition, told=told, cells=cells)
     if path == SIMPLEX:
-        for gaussian in ("time_mean", "time_std", "guidance", "known_share", "drift", "linear"):
+        for gaussian in ("time_mean", "time_std", "guidance", "drift", "linear"):
             s.pop(gaussian, None)
         return SimplexFlow(space, network, condition_space=condition_space, **s)
     if path != STRAIGHT:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from sansheng.cli.commands import app, reporter
-from sansheng.cli.latent import Given, Target, say_what_is_drawn
+from sansheng.cli.latent import Given, Target, say_what_is_drawn, say_what_is_strange
 from sansheng.cli.options import Device, Force, Quiet, RunPath, Seed, Source, option, refuse_overwriting
 from sansheng.events import Event, Observer
 
@@ -47,6 +47,7 @@ def fill(
         from sansheng import text_gaps
 
         lines = isinstance(records.values, list)
+        say_what_is_strange(trained, records.values, observe, gap)
         count = n if n is not None else len(records) if lines else FEW
         some, how = _first(records, count, observe), module.Drawing(draws, seed, steps, where=given)
         if hole is not None:

@@ -91,8 +91,9 @@ def anomaly(
 ) -> None:  # fmt: skip
     """Say how little a model expects each of your examples, as CSV, the strangest first.
 
-    Columns: the example, counted from 0; the file, if each is one; bits per dimension; the share of held-out data that
-    is less strange. Examples without the labels that a model is given are held against all labels.
+    Columns: the example, counted from 0; the file, if each is one, or where in it a text stands, as of some lines no
+    example is made; bits per dimension, of text per character; the share of held-out data that is less strange.
+    Examples without the labels that a model is given are held against all labels.
     For models with a likelihood bound. For example:
 
         sansheng anomaly runs/patients-vae-1 new_patients.csv > strange.csv
@@ -109,6 +110,7 @@ def anomaly(
     with reporter(quiet) as observe:
         trained = load(run, device=device)
         records = read_for(trained, data)
+        say_what_is_strange(trained, records.values, observe)
         observe(Event("phase", f"bounding the likelihood of {len(records):,} examples"))
         bits = latent.surprise(trained, records, where=given, **how)
         held_out = latent.usual(trained, records, given, exact=not variational)
@@ -116,7 +118,10 @@ def anomaly(
         usual = np.sort(latent.surprise(trained, held_out, **how))
     table = csv.writer(sys.stdout, lineterminator="\n")
     named = [[name] for name in records.names] or [[]] * len(records)
-    table.writerow(["example", *(["file"] if records.names else []), "bits_per_dimension", "share_of_held_out_below"])
+    text = trained.codec.kind == "text"
+    place = ["where" if text else "file"] if records.names else []
+    unit = "character" if text else "dimension"
+    table.writerow(["example", *place, f"bits_per_{unit}", "share_of_held_out_below"])
     for i in np.argsort(-bits):
         table.writerow([i, *named[i], f"{bits[i]:.4f}", f"{np.searchsorted(usual, bits[i]) / len(usual):.4f}"])
 
@@ -156,6 +161,13 @@ def say_what_is_drawn(trained: Any, records: Any, given: Mapping[str, Any], obse
         if name not in given:
             said = f"the model has seen no {name} {str(values[0])!r}: it is drawn as in training"
             observe(Event("note", f"{said}; --where {name}=VALUE gives one"))
+
+
+def say_what_is_strange(trained: Any, lines: Any, observe: Observer, gap: str = "") -> None:
+    """A remark where texts have characters that a model of text has never seen."""
+    strange = trained.codec.strange(lines).replace(gap, "") if trained.codec.kind == "text" else ""
+    if strange:
+        observe(Event("note", f"the model has never seen {strange[:20]!r}, and reads something else in its place"))
 
 
 def _target(trained: Any, made: Any, out: str | None) -> Path | None:

@@ -100,7 +100,7 @@ def read(path: Path, reading: Reading | None = None) -> Source:
         raise DataError(f"{shelf.where}: no training recording can be read")
     about = layout.to_json()
     records = {
-        key: Records(waves[[place[name] for name in some]], to_labels(labels.loc[some]), about)
+        key: Records(waves[[place[name] for name in some]], to_labels(labels.loc[some]), about, list(some))
         for key, some in kept.items()
         if some
     }

@@ -105,6 +105,10 @@ class TextCodec:
         known = self.tokens.lines(self.tokens.levels(lines, self.length - end))
         return np.array([len(line) + end for line in known])
 
+    def strange(self, lines: Sequence[str]) -> str:
+        """The characters of these, sorted, for which there is no symbol."""
+        return "".join(sorted(set().union(*lines) - set(self.alphabet))) if self.alphabet else ""
+
     def encode_condition(self, given: Mapping[str, Any], n: int) -> Tensor:
         return self.conditions.encode_given(given, n)
 

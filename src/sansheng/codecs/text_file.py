@@ -66,7 +66,8 @@ def read(path: Path, reading: Reading | None = None) -> Source:
     if unit == "windows":
         return from_long(text, options)
     every = text.removesuffix("\n").split("\n")
-    source = from_lines([line for line in every if line], options, str(path))
+    numbers = [number for number, line in enumerate(every, 1) if line]
+    source = from_lines([line for line in every if line], options, str(path), numbers)
     dropped = len(every) - sum(map(bool, every))
     return Source(source.records, None, [*([f"{dropped:,} empty lines dropped"] if dropped else []), *source.notes])
 
@@ -78,17 +79,26 @@ def read_text(path: Path) -> str:
     return LINE_END.sub("\n", _decoded(path, path.read_bytes()))
 
 
-def from_lines(lines: Sequence[str], options: Mapping[str, str], where: str = "text in memory") -> Source:
-    """One example a line, repeated ones left out. Raises DataError if there are none, and ValueError for windows."""
+def from_lines(
+    lines: Sequence[str], options: Mapping[str, str], where: str = "text in memory", numbers: Sequence[int] = ()
+) -> Source:
+    """One example a line, repeated ones left out. numbers: what each is called, where lines of a file were left out.
+
+    Raises DataError if there are none, and ValueError for windows.
+    """
     _no_windows(options, "this is read as lines (--unit lines)")
     if not lines:
         raise DataError(f"{where}: no lines of text in it")
-    unique, notes = list(dict.fromkeys(lines)), []
+    first: dict[str, int] = {}
+    for place, line in enumerate(lines):
+        first.setdefault(line, place)
+    unique, notes = list(first), []
     if len(unique) < len(lines):
         left = len(lines) - len(unique)
         notes.append(f"{left:,} lines repeat an earlier one (left out, or held-out lines would leak)")
     about, said = _about("lines", options, unique)
-    return Source(Records(unique, {}, about), None, [*notes, *_cut(unique, about), *said])
+    names = [f"line {numbers[place] if numbers else place + 1}" for place in first.values()]
+    return Source(Records(unique, {}, about, names), None, [*notes, *_cut(unique, about), *said])
 
 
 def from_long(text: str, options: Mapping[str, str]) -> Source:
@@ -99,14 +109,15 @@ def from_long(text: str, options: Mapping[str, str]) -> Source:
         raise DataError(
             f"a text of {len(text):,} characters has no room for windows of {size}; give a smaller --window"
         )
-    train, test = _windows(text[:cut], size, max(1, size // EACH)), _windows(text[cut:], size, size)
+    train, test = _windows(text, 0, cut, size, max(1, size // EACH)), _windows(text, cut, len(text), size, size)
     notes = [
         f"one long text of {len(text):,} characters, in windows of {size} (--unit lines reads its lines instead); the "
         f"last {len(text) - cut:,} are held out; training windows overlap"
     ]
     about, said = _about("windows", options, [text])
     about |= {"window": size}
-    return Source(Records(train, {}, about), Records(test, {}, about), [*notes, *said])
+    held = Records(list(test.values()), {}, about, list(test))
+    return Source(Records(list(train.values()), {}, about, list(train)), held, [*notes, *said])
 
 
 def from_frame(frame: pd.DataFrame, options: Mapping[str, str], where: str = "the table") -> Source:
@@ -129,7 +140,8 @@ def from_frame(frame: pd.DataFrame, options: Mapping[str, str], where: str = "th
     found = f"text from the column {name!r}" + (f"; {left:,} rows without text or repeated left out" if left else "")
     about, symbols = _about("lines", options, lines)
     said = [*symbols, *said]
-    records = Records(lines, to_labels(labels), about | {"column": name})
+    names = [f"row {place}" for place in kept.to_numpy().nonzero()[0]]
+    records = Records(lines, to_labels(labels), about | {"column": name}, names)
     return Source(records, None, [found, *_cut(lines, about), *said, *notes])
 
 
@@ -193,8 +205,9 @@ def _unit_of(text: str) -> str:
     return "windows" if odd > OF_PROSE * len(lines) and len(text) > 4 * WINDOW else "lines"
 
 
-def _windows(text: str, size: int, stride: int) -> list[str]:
-    return [text[start : start + size] for start in range(0, len(text) - size + 1, stride)]
+def _windows(text: str, first: int, last: int, size: int, stride: int) -> dict[str, str]:
+    """What each window is called -> its text."""
+    return {f"character {start}": text[start : start + size] for start in range(first, last - size + 1, stride)}
 
 
 def _table(path: Path, options: Mapping[str, str]) -> pd.DataFrame:

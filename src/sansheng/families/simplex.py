@@ -1,14 +1,15 @@
 """Flow matching on the simplex: symbols as points between the corners, from anywhere in it to one corner.
 
 A point x_0 is drawn evenly from the simplex (Dirichlet(1, …, 1)) and goes straight to the corner c of a symbol,
-x_t = (1 − t) x_0 + t e_c (Stark 2024, eq. 8). All that x_t says of c is which k have x_tk ≥ t, the candidates: given c,
-a false one is left with probability (1 − t)^(V−1) of V levels. Measured by r = −ln of that, candidates go one after the
-other, each at rate 1, and time is even in what is learnt; measured by t nearly all go at once. In r the velocity of
-E[x | x_t] takes from the lead x_tk − t of candidate k at the rate 1 − p_k, p_k being what the network thinks of it.
+x_t = (1 − t) x_0 + t e_c (the linear path of Stark 2024). All that x_t says of c is which k have x_tk ≥ t, the
+candidates. With x_0 = E / G, E_k independent exponentials and G their sum, and the clock t = r / (r + G) at each
+position, these are c and the k with E_k ≥ r: false ones go one after the other at the rate 1, and r is even in what is
+learnt, where at even t nearly all go at once. In r the velocity of E[x | x_t] takes from the lead E_k − r of a
+candidate at the rate 1 − p_k, p_k being its share of E[x | x_t].
 
 The same as a jump process, its leads drawn anew at every moment as having no memory they may be, has a bound: false
-candidates go at rate 1 and the true one never, where the model lets each go at 1 − p_k, which costs (Campbell 2022,
-eq. 8) ∫ Σ −ln(1 − p_k) dr over the false ones that are left.
+candidates go at the rate 1 and the true one never, where the model lets each go at 1 − p_k, which costs (Campbell 2022,
+proposition 2) ∫ Σ −ln(1 − p_k) dr over the false ones that are left.
 """
 
 from __future__ import annotations
@@ -20,10 +21,9 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from sansheng.drawing import AUTOGUIDED
-from sansheng.families.masked import numbered
+from sansheng.drawing import guidance_scale, led_away
 from sansheng.model import DEFAULT_SAMPLING, Batch, GenerativeModel, Progress, Sampling, Turn, given
-from sansheng.space import Category, Space
+from sansheng.space import Category, Space, numbered
 
 SAMPLERS = ("ancestral", "euler")
 BEYOND = 2.0
@@ -33,7 +33,8 @@ BEYOND = 2.0
 class SimplexFlow(GenerativeModel):
     """network: ``(mean of the candidates: (B, V, *P), share of r: (B,), condition) -> logits (B, V, *P)``.
 
-    drop: share of examples whose condition is hidden in training. steps: evaluations a sample takes. sampler:
+    drop: share of examples whose condition is hidden in training. known_share: share of examples that are told some of
+    their symbols, as what stands around a gap is. steps: evaluations a sample takes. sampler:
     ``euler`` follows the flow, ``ancestral`` draws leads anew at every step. Raises ValueError for anything but one
     symbol at each position.
     """
@@ -48,6 +49,7 @@ class SimplexFlow(GenerativeModel):
         *,
         condition_space: Space | None = None,
         drop: float = 0.1,
+        known_share: float = 0.3,
         steps: int = 64,
         sampler: str = "ancestral",
         learning_rate: float = 3e-3,
@@ -59,7 +61,9 @@ class SimplexFlow(GenerativeModel):
         if sampler not in SAMPLERS:
             raise ValueError(f"a flow on the simplex has the samplers {', '.join(SAMPLERS)}, and no {sampler!r}")
         self.space, self.condition_space, self.network = space, condition_space, network
-        self.drop, self.steps, self.sampler = drop, steps, sampler
+        if not 0 <= known_share <= 1:
+            raise ValueError(f"known_share is a share of the examples, in [0, 1], not {known_share}")
+        self.drop, self.known_share, self.steps, self.sampler = drop, known_share, steps, sampler
         self.learning_rate, self.weight_decay = learning_rate, weight_decay
         self.last = math.log(space.channels) + BEYOND
         self.register_buffer("log_share", torch.zeros(space.channels, *[1] * len(space.positions)))
@@ -79,6 +83,8 @@ class SimplexFlow(GenerativeModel):
         keep = torch.rand(len(x), generator=generator, device=x.device) >= self.drop
         r = self.last * _stratified(len(x), generator, x.device)
         left = self._left(x, r, generator)
+        told = self._told(x, generator)
+        left = torch.where(told, x > 0, left)
         logits = self._logits(left, r, given(batch.condition, keep)).masked_fill(~left, -math.inf)
         return F.cross_entropy(logits, numbered(x)), {}
 
@@ -98,6 +104,12 @@ class SimplexFlow(GenerativeModel):
             logits = self._logits(left, r, condition).masked_fill(~left, -math.inf)
             total -= F.cross_entropy(logits, numbered(x), reduction="none").flatten(1).sum(1)
         return total / samples
+
+    def _told(self, x: Tensor, generator: torch.Generator) -> Bool[Tensor, "B 1 *P"]:
+        """Where training examples are told their symbol: of `known_share` of them at any share of their positions."""
+        lot = torch.rand(len(x), 2, generator=generator, device=x.device)
+        share = torch.where(lot[:, 0] < self.known_share, lot[:, 1], 0.0).view(-1, *[1] * (x.ndim - 1))
+        return torch.rand((len(x), 1, *x.shape[2:]), generator=generator, device=x.device) < share
 
     def _left(self, x: Tensor, r: Float[Tensor, " B"], generator: torch.Generator) -> Bool[Tensor, "B C *P"]:
         """The candidates at r: the true one, and each other with probability e^−r."""
@@ -143,14 +155,10 @@ class SimplexFlow(GenerativeModel):
 
     def _share(self, left: Tensor, r: float, condition: Tensor | None, settings: Sampling) -> Tensor:
         """What each candidate's share of E[x | x_t] is, guided where that is asked for."""
-        scale, levels = _scale(settings), torch.full((len(left),), r, device=left.device)
+        levels = torch.full((len(left),), r, device=left.device)
         logits = self._logits(left, levels, given(condition))
-        poorer, dropped = settings.weak, given(condition)
-        if poorer is None and condition is not None:
-            poorer, dropped = self, given(condition, torch.zeros(len(left), dtype=torch.bool, device=left.device))
-        if scale != 1 and poorer is not None:
-            if not (isinstance(poorer, SimplexFlow) and poorer.space == self.space):
-                raise ValueError("a weak model to be guided by is of the same family and data")
+        poorer, dropped, scale = led_away(self, settings, condition)
+        if poorer is not None:
             without = poorer._logits(left, levels, dropped)
             logits = without + scale * (logits - without)
         return logits.masked_fill(~left, -math.inf).softmax(1)
@@ -164,7 +172,7 @@ class SimplexFlow(GenerativeModel):
 
     def evaluations(self, settings: Sampling = DEFAULT_SAMPLING) -> int:
         led = self.condition_space is not None or settings.weak is not None
-        return (2 if led and _scale(settings) != 1 else 1) * self._steps(settings)
+        return (2 if led and guidance_scale(settings) != 1 else 1) * self._steps(settings)
 
     def _steps(self, settings: Sampling) -> int:
         if settings.sampler not in (None, *SAMPLERS):
@@ -180,15 +188,10 @@ def _flow(left: Tensor, lead: Tensor, share: Tensor, width: float) -> tuple[Tens
     """Candidates and their leads `width` further on: each lead falls at the rate 1 − share, and at 0 it is out."""
     time = torch.where(left, lead / (1 - share).clamp_min(1e-9), -1.0)
     first = torch.zeros_like(left).scatter_(1, time.argmax(1, keepdim=True), True)
-    return left & ((time > width) | first), (time - width).clamp_min(1e-9) * (1 - share)
+    return left & ((time > width) | first), (lead - width * (1 - share)).clamp_min(1e-9)
 
 
 def _stratified(n: int, generator: torch.Generator, device: torch.device) -> Tensor:
     """`n` draws in [0, 1), one from each of n equal parts, in random order."""
     order = torch.randperm(n, generator=generator, device=device)
     return (order + torch.rand(n, generator=generator, device=device)) / n
-
-
-def _scale(settings: Sampling) -> float:
-    usual = 1.0 if settings.weak is None else AUTOGUIDED
-    return usual if settings.guidance is None else settings.guidance
