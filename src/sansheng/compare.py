@@ -69,7 +69,7 @@ def compare(
     *,
     families: Sequence[str] = FAMILY_NAMES,
     presets: Sequence[str] = ("default",),
-    budget: str | None = None,
+    budget: str | int | float | None = None,
     steps: int | None = None,
     seeds: int = 3,
     condition: Sequence[str] | str = (),

@@ -39,6 +39,9 @@ ROWS_HASHED = 4096
 """At a time."""
 SHOWN = 5
 """Levels that a remark names."""
+LONGEST_PATH = 1000
+IN_MEMORY = "in memory"
+"""How the origin of data that were given and not read ends."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,7 +76,7 @@ class Data:
 
 
 def open_data(
-    source: str | Path | pd.DataFrame | np.ndarray | list[Any] | Records,
+    source: str | Path | pd.DataFrame | pd.Series | np.ndarray | list[Any] | Records,
     *,
     kind: str | None = None,
     condition: tuple[str, ...] | str = (),
@@ -119,7 +122,7 @@ def open_data(
 
 
 def read_records(
-    source: str | Path | pd.DataFrame | np.ndarray | list[Any] | Records,
+    source: str | Path | pd.DataFrame | pd.Series | np.ndarray | list[Any] | Records,
     kind: str,
     *,
     alpha: bool = False,
@@ -239,7 +242,7 @@ def batch(encoded: Encoded, *, seed: int, step: int, size: int, rank: int = 0) -
 
 
 def _find(
-    source: str | Path | pd.DataFrame | np.ndarray | list[Any] | Records,
+    source: str | Path | pd.DataFrame | pd.Series | np.ndarray | list[Any] | Records,
     kind: str | None,
     reading: Reading,
     query: str | None = None,
@@ -252,14 +255,14 @@ def _find(
         raise ValueError("a query (--query) needs the URL of a database, such as sqlite:///file.db")
     if isinstance(source, Records):
         kind, _ = (kind, None) if kind else codecs.from_memory(source.values)
-        return kind, f"{kind} in memory", kind, Source(source)
+        return kind, f"{kind} {IN_MEMORY}", kind, Source(source)
     if not isinstance(source, (str, Path)):
         kind, found = codecs.from_memory(source, kind, alpha=reading.alpha, options=reading.options)
-        return kind, f"{kind} in memory", kind, found
+        return kind, f"{kind} {IN_MEMORY}", kind, found
     if str(source) in builtin.names():
         return str(source), str(source), *_builtin(str(source), kind, reading)
     path = Path(source).expanduser()
-    if not path.exists():
+    if not _exists(path):
         raise DataError(_not_found(str(source)))
     kind = kind or codecs.guess(path)
     path = path.resolve()
@@ -273,7 +276,19 @@ def _builtin(name: str, kind: str | None, reading: Reading) -> tuple[str, Source
     return own, codecs.from_builtin(own, source, reading)
 
 
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except (OSError, ValueError):  # too long, or with characters that no path has
+        return False
+
+
 def _not_found(given: str) -> str:
+    if "\n" in given or len(given) > LONGEST_PATH:
+        return (
+            f"{given[:40]!r} … is no path: text in memory is a list of strings, one an example; a long text is read "
+            "from a file"
+        )
     beside = [p.name for p in Path(given).expanduser().parent.glob("[!.]*")][:1000]
     close = difflib.get_close_matches(Path(given).name, [*builtin.names(), *beside], n=3)
     hint = f" Did you mean {' or '.join(close)}?" if close else ""

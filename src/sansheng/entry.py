@@ -17,7 +17,8 @@ import numpy as np
 import pandas as pd
 
 from sansheng.codecs.base import Records
-from sansheng.data import Data
+from sansheng.codecs.pixels import counted
+from sansheng.data import IN_MEMORY, Data
 from sansheng.metrics import Score, pool_scores
 from sansheng.metrics.privacy import Findings
 from sansheng.report import Chapter, CostCurve, Curve, HealthNote, Page, Panel, Row, ScoreCell, Section, ranked_table
@@ -96,9 +97,10 @@ def build_page(
     given = {name: value for name, value in asked.items() if value is not None}
     each = [(name, one) for name, value in given.items() for one in (value if isinstance(value, list) else [value])]
     options = [text for name, value in each for text in ((name,) if value is True else (name, str(value)))]
-    command = shlex.join(["sansheng", "compare", data.source, *limit, *options])
+    file = "YOUR_DATA" if data.source.endswith(IN_MEMORY) else data.source  # of which a command knows nothing
+    command = shlex.join(["sansheng", "compare", file, *limit, *options])
     return Page(
-        title=f"{data.name}: {len(families)} generative models compared",
+        title=f"{data.name}: {counted(len(families), 'generative model')} compared",
         data=[*data.codec.describe(), ("split", f"{len(data.train):,} to train on, {len(data.test):,} held out")],
         notes=[*data.notes, f"Every row is scored on {n:,} examples against the training split.", *notes],
         budget=str(recipe.budget),

@@ -16,14 +16,14 @@ import pandas as pd
 from sansheng import devices
 from sansheng.budget import Budget
 from sansheng.codecs.base import Codec, Records
-from sansheng.data import Data, open_data
+from sansheng.data import IN_MEMORY, Data, open_data
 from sansheng.errors import DataError
 from sansheng.events import Event, Observer, ignore
 from sansheng.loop import State
 from sansheng.recipe import DataReference, Recipe, resolve
 from sansheng.rules import broken, read_rules, seen_together
 
-Source = str | Path | pd.DataFrame | np.ndarray | list[Any] | Records
+Source = str | Path | pd.DataFrame | pd.Series | np.ndarray | list[Any] | Records
 """A built-in name, a path, or the data itself."""
 EVERY = 10.0
 """Seconds between two words on how far reading has come."""
@@ -135,13 +135,16 @@ def telling(observe: Observer, clock: Callable[[], float] = time.monotonic) -> C
     return tell
 
 
-def parse_budget(budget: str | None, steps: int | None) -> Budget | None:
-    """A budget from either option, None for neither. Raises ValueError for both, or one that is none."""
+def parse_budget(budget: str | int | float | None, steps: int | None) -> Budget | None:
+    """A budget from either option, a number being of seconds, None for neither.
+
+    Raises ValueError for both, or one that is none.
+    """
     if budget is not None and steps is not None:
         raise ValueError("give a budget in time or in steps, not both")
     if steps is not None:
         return Budget(steps=steps)
-    return None if budget is None else Budget.parse(budget)
+    return None if budget is None else Budget.parse(str(budget))
 
 
 def extend(recipe: Recipe, state: State, more: Budget) -> Recipe:
@@ -171,7 +174,7 @@ def reopen(reference: DataReference, codec: Codec, source: Source | None, change
 
     changed: let it pass if its content is no longer what it was. Raises DataError if it is gone or has changed.
     """
-    if source is None and reference.source.endswith("in memory"):
+    if source is None and reference.source.endswith(IN_MEMORY):
         raise DataError("the run was trained on data in memory: give the same data again")
     data = open_data(
         reference.source if source is None else source,

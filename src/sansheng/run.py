@@ -98,8 +98,8 @@ class Run:
         text and tables, draw anew what stands in the data already, held-out examples included; source: the data again,
         if it was given from memory. The same seed draws the same examples on the same machine.
         """
-        if n < 1:
-            raise ValueError(f"draw at least one example, not {n}")
+        if n < 1 or seed < 0:
+            raise ValueError(f"draw at least one example, with a seed of at least 0, not {n} with {seed}")
         if guidance is not None and not math.isfinite(guidance):
             raise ValueError(f"guidance is a number such as 2, not {guidance}")
         if guidance not in (None, 1) and self.conditions is None and weak is None:
@@ -239,7 +239,7 @@ def train(
     *,
     family: str,
     preset: str = "default",
-    budget: str | None = None,
+    budget: str | int | float | None = None,
     steps: int | None = None,
     condition: Sequence[str] | str = (),
     parameters: int | None = None,
@@ -261,12 +261,12 @@ def train(
     """Train one model on a person's data and return the run.
 
     source: a built-in name, a path, or the data itself. family: "vae", "gan", "diffusion" or "flow". budget: a time
-    such as "5m", or `steps`; 60 s if neither is given. condition: a label or columns the samples can be asked for.
-    parameters: trained numbers in the model, all networks together. settings: the family's own, as in ``--set``. out:
-    the run folder, never overwritten without `force`. alpha: keep the transparency of images. types: what columns
-    are, where the guess is wrong, such as ``{"age": "number"}``. query: the SELECT, if `source` is a database's URL.
-    options: how this kind of data is to be read, such as ``{"window": "48", "entity": "patient"}`` for series.
-    rules: what rows of a table obey (see `rules`).
+    such as "5m" or seconds, or `steps`; 60 s if neither is given. condition: a label or columns the samples can be
+    asked for. parameters: trained numbers in the model, all networks together. settings: the family's own, as in
+    ``--set``. out: the run folder, never overwritten without `force`. alpha: keep the transparency of images. types:
+    what columns are, where the guess is wrong, such as ``{"age": "number"}``. query: the SELECT, if `source` is a
+    database's URL. options: how this kind of data is to be read, such as ``{"window": "48", "entity": "patient"}`` for
+    series. rules: what rows of a table obey (see `rules`).
 
     Raises ValueError for a wrong option, DataError for data that cannot be used, FileExistsError for a folder that is
     there, Interrupted (after saving) on Ctrl-C and SIGTERM, TrainingFailed if a loss stops being a number.
@@ -334,7 +334,7 @@ def load(path: str | Path, *, device: str = "auto") -> Run:
 def resume(
     path: str | Path,
     *,
-    budget: str | None = None,
+    budget: str | int | float | None = None,
     steps: int | None = None,
     force: bool = False,
     observe: Observer = ignore,

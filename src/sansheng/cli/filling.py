@@ -58,7 +58,11 @@ def fill(
         if length is not None:
             raise ValueError("--length is for models of one long text")
         if lines:
-            return text_gaps.fill_lines(trained, some.values, gap=gap, how=how, labels=some.labels)
+            made = text_gaps.fill_lines(trained, some.values, gap=gap, how=how, labels=some.labels)
+            lost = [name for name in some.labels if name not in made.labels]
+            if lost:
+                observe(Event("note", f"left out, as the model does not know them: {', '.join(lost)}"))
+            return made
         raise ValueError("say with --hole what of these data is to be drawn anew, such as --hole 4:8,0:8")
 
     _write(run, data, where, out, device, force, quiet, act)

@@ -100,13 +100,15 @@ def read(path: Path, kind: str, reading: Reading | None = None) -> Source:
 def from_memory(
     values: Any, kind: str | None = None, *, alpha: bool = False, options: Mapping[str, str] | None = None
 ) -> tuple[str, Source]:
-    """(kind, source) of a DataFrame (table), an array (image if of rank 3 or 4), or a list of strings (text) or
-    of PIL images.
+    """(kind, source) of a DataFrame or one column of it (table), an array (image if of rank 3 or 4), or a list of
+    strings (text) or of PIL images.
 
     A DataFrame can be series too, and so can an array of windows; they are if `kind` says so.
 
     Raises DataError for anything else, or a kind that these values cannot be.
     """
+    if isinstance(values, pd.Series):
+        values = values.to_frame(values.name if values.name is not None else "value")
     fitting = _fitting_kinds(values, alpha, options or {})
     chosen = kind or next(iter(fitting), None)
     if chosen is None:
@@ -114,7 +116,8 @@ def from_memory(
         raise DataError(f"cannot tell what kind of data {type(values).__name__!r} is; give {what}")
     _known(chosen)
     if chosen not in fitting:
-        raise DataError(f"{type(values).__name__!r} cannot be read as {chosen}; it can as {' or '.join(fitting)}")
+        can = f"; it can as {' or '.join(fitting)}" if fitting else ""
+        raise DataError(f"{type(values).__name__!r} cannot be read as {chosen}{can}")
     check_options(chosen, alpha, options)
     return chosen, fitting[chosen](values)
 
