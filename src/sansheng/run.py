@@ -22,7 +22,7 @@ from sansheng.asked import draw_asked, given_rows
 from sansheng.budget import DEFAULT_SECONDS, Budget, Clock
 from sansheng.calibration import calibrate
 from sansheng.card import model_card, run_facts
-from sansheng.codecs.base import Codec, Quantised, Records
+from sansheng.codecs.base import Codec, Quantised, Records, ShowsFew
 from sansheng.data import Batches, Data, measured
 from sansheng.errors import DataError
 from sansheng.events import Event, Observer, ignore
@@ -372,7 +372,8 @@ def _go_on(
     batches = Batches(data.train, seed=recipe.seed, size=recipe.batch, device=recipe.device)
 
     def preview(path: Path) -> Path:
-        return data.codec.preview(run._draw(PREVIEWED), path)
+        few = data.codec.previewed if isinstance(data.codec, ShowsFew) else PREVIEWED
+        return data.codec.preview(run._draw(few), path)
 
     changes = state.clock.threads
     pace = Pace(Threads(state.clock, most) if changes and (most := devices.most_threads()) > 1 else None)

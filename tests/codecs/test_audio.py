@@ -154,7 +154,7 @@ def test_rates_channels_formats_and_patterns_are_read_and_said(tmp_path: Path) -
     write(tmp_path, "1_bob_1.ogg", high[1], 2 * RATE)
     write(tmp_path, "strange.wav", tones(1, 4000)[0])
     assert codecs.guess(tmp_path) == "audio"
-    reading = Reading(options={"label_pattern": "{digit}_{speaker}_{take}"})
+    reading = Reading(options={"label_pattern": "{digit}_{speaker}_{take}.wav"})
     found = codecs.read(tmp_path, "audio", reading)
     records, notes = found.records, "\n".join(found.notes)
     assert len(records) == 6
@@ -181,12 +181,26 @@ def test_names_that_may_say_something_are_pointed_out(tmp_path: Path) -> None:
 
 
 def test_labels_from_sub_folders_and_a_split_of_ones_own(tmp_path: Path) -> None:
-    for side in ("train", "test"):
-        for i, wave in enumerate(tones(4, 3000)):
-            write(tmp_path, f"{side}/{'ab'[i % 2]}/{i}.wav", wave)
+    for i, wave in enumerate(tones(8, 3000)):
+        write(tmp_path, f"{('train', 'test')[i // 4]}/{'ab'[i % 2]}/{i}.wav", wave)
     found = codecs.read(tmp_path, "audio")
     assert found.test is not None
     assert found.records.labels["label"].tolist() == ["a", "a", "b", "b"]
+    assert found.records.names == ["train/a/0.wav", "train/a/2.wav", "train/b/1.wav", "train/b/3.wav"]
+
+
+def test_a_recording_that_comes_again_is_left_out_wherever_it_stands(tmp_path: Path) -> None:
+    """Held-out recordings that were trained on as well would make copies look like new ones."""
+    wave = tones(6, 3000)
+    for i in range(4):
+        write(tmp_path, f"train/{i}.wav", wave[i])
+    write(tmp_path, "train/again.wav", wave[0])
+    for i in (3, 4, 5):
+        write(tmp_path, f"test/{i}.wav", wave[i])
+    found = codecs.read(tmp_path, "audio")
+    assert found.test is not None
+    assert (len(found.records), list(found.test.names)) == (4, ["test/4.wav", "test/5.wav"])
+    assert any(note.startswith("2 recordings left out, being another once more") for note in found.notes)
 
 
 def test_broken_recordings_are_skipped_and_named_and_many_are_an_error(tmp_path: Path) -> None:
@@ -205,6 +219,7 @@ def test_broken_recordings_are_skipped_and_named_and_many_are_an_error(tmp_path:
     [
         ({"label_pattern": "plain"}, "needs fields in braces"),
         ({"label_pattern": "{a}-{b}-{c}"}, "no file is called"),
+        ({"label_pattern": "{a_{b}"}, "braces around names alone"),
         ({"rate": "fast"}, "--rate is a number"),
         ({"mels": "3"}, "--mels is a number from 8"),
         ({"representation": "mels"}, "Did you mean 'mel'"),
@@ -232,6 +247,8 @@ def test_what_is_written_is_read_again(tmp_path: Path) -> None:
     np.testing.assert_allclose(again.records.values[:, :4096], records.values, atol=1e-3)
     for suffix in (".wav", ".npz", ".npy"):
         assert codec.write(labelled, tmp_path / f"all{suffix}")[0].stat().st_size > 0
+    with np.load(tmp_path / "all.npz") as stored:
+        assert stored["rate"] == RATE
     joined, rate = soundfile.read(tmp_path / "all.wav")
     assert (len(joined), rate) == (12 * (4096 + 2000), RATE)
     with pytest.raises(ValueError, match="suffix for recordings"):

@@ -62,11 +62,14 @@ def read_arrays(path: Path) -> Arrays:
         raise DataError(f"{path}: cannot be read as a .npz archive ({_reason(error)})") from error
 
 
-def write_npz(path: Path, name: str, values: np.ndarray, labels: Mapping[str, np.ndarray]) -> None:
-    """Write `values` under `name` and the labels under names that `read_arrays` knows and makes the same names of."""
-    arrays = {name: values} | {
-        LABELS if key == "label" else EXTRA_LABEL + key: column for key, column in labels.items()
-    }
+def write_npz(
+    path: Path, name: str, values: np.ndarray, labels: Mapping[str, np.ndarray],
+    about: Mapping[str, np.ndarray] | None = None,
+) -> None:  # fmt: skip
+    """Write `values` under `name`, what is known of all of them, and the labels under names that `read_arrays` knows
+    and makes the same names of."""
+    known = {LABELS if key == "label" else EXTRA_LABEL + key: column for key, column in labels.items()}
+    arrays = {name: values, **(about or {}), **known}
     with path.open("wb") as file:
         np.savez_compressed(file, allow_pickle=False, **arrays)
 

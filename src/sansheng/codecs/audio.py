@@ -141,7 +141,8 @@ class AudioCodec:
 
     def write(self, records: Records, path: Path) -> list[Path]:
         """A path without suffix is a folder of 00000.wav, …, their spectrograms as grid.png and labels in labels.csv;
-        .wav and .flac are all of them with pauses between; .npz holds waves and labels, .npy waves.
+        .wav and .flac are all of them with pauses between; .npz holds waves, labels and the rate [Hz], .npy
+        waves.
         """
         suffix = path.suffix.lower()
         if suffix not in ("", *WRITTEN[1:]):
@@ -150,7 +151,7 @@ class AudioCodec:
             return self._write_folder(records, path)
         path.parent.mkdir(parents=True, exist_ok=True)
         if suffix == ".npz":
-            write_npz(path, "waves", records.values, records.labels)
+            write_npz(path, "waves", records.values, records.labels, {"rate": np.array(self.layout.rate)})
         elif suffix == ".npy":
             with path.open("wb") as file:
                 np.save(file, records.values, allow_pickle=False)

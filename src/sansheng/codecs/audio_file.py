@@ -8,6 +8,7 @@ The one constraint: nothing that is changed or left out goes unsaid.
 
 from __future__ import annotations
 
+import hashlib
 import math
 import re
 from collections import Counter
@@ -98,6 +99,8 @@ def read(path: Path, reading: Reading | None = None) -> Source:
     kept = {key: [name for name in split if name in place] for key, split in splits.items()}
     if not kept["train"]:
         raise DataError(f"{shelf.where}: no training recording can be read")
+    again = _repeated(waves, [place[name] for split in kept.values() for name in split])
+    kept = {key: [name for name in split if place[name] not in again] for key, split in kept.items()}
     about = layout.to_json()
     records = {
         key: Records(waves[[place[name] for name in some]], to_labels(labels.loc[some]), about, list(some))
@@ -105,7 +108,21 @@ def read(path: Path, reading: Reading | None = None) -> Source:
         if some
     }
     notes = [*shelf.notes, *said, *_remarks([heads[name] for name in facts.names], layout, facts)]
+    if again:
+        notes.append(f"{counted(len(again), 'recording')} left out, being another once more: held-out ones would leak")
     return Source(records["train"], records.get("test"), [*notes, *_passed_over(shelf, broken)])
+
+
+def _repeated(waves: np.ndarray, order: Sequence[int]) -> set[int]:
+    """Of these places those whose wave another one of them has before; silence is like any other silence."""
+    seen: set[bytes] = set()
+    again: set[int] = set()
+    for i in order:
+        digest = hashlib.blake2b(waves[i].tobytes()).digest()
+        if digest in seen and waves[i].any():
+            again.add(i)
+        seen.add(digest)
+    return again
 
 
 def from_waves(waves: np.ndarray, options: Mapping[str, str]) -> Source:
@@ -141,7 +158,10 @@ def fit_wave(wave: np.ndarray, samples: int) -> tuple[np.ndarray, bool]:
 
 def pattern_of(text: str) -> re.Pattern[str]:
     """``{digit}_{speaker}`` as an expression with those groups. Raises ValueError for one without fields."""
+    text = text.removesuffix(PurePosixPath(text).suffix) if text.lower().endswith(SUFFIXES) else text
     names = FIELD.findall(text)
+    if text.count("{") != len(names) or text.count("}") != len(names):
+        raise ValueError(f"--label-pattern has braces around names alone, as in '{{digit}}_{{speaker}}': {text!r}")
     if not names or len(set(names)) < len(names) or not all(name.isidentifier() for name in names):
         raise ValueError(f"--label-pattern needs fields in braces, each once, as in '{{digit}}_{{speaker}}': {text!r}")
     pieces = FIELD.split(text)

@@ -163,6 +163,14 @@ class CountsCharacters(Protocol):
 
 
 @runtime_checkable
+class ShowsFew(Protocol):
+    """A codec whose previews show fewer examples than others do, and need no more drawn."""
+
+    @property
+    def previewed(self) -> int: ...
+
+
+@runtime_checkable
 class Settled(Protocol):
     """A codec that knows how other data have to be read to be like those it was fitted on."""
 

@@ -145,8 +145,11 @@ class TextCodec:
 
     def preview(self, records: Records, path: Path) -> Path:
         """The first 40 lines, or 4 windows, as a .txt file."""
-        few = PREVIEW_LINES if self.unit == "lines" else PREVIEW_WINDOWS
-        return self._write_text(path.with_name(path.name + ".txt"), records.values[:few])
+        return self._write_text(path.with_name(path.name + ".txt"), records.values[: self.previewed])
+
+    @property
+    def previewed(self) -> int:
+        return PREVIEW_LINES if self.unit == "lines" else PREVIEW_WINDOWS
 
     def _write_text(self, path: Path, texts: Sequence[str]) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -82,4 +82,5 @@ def _with_spread(
 ) -> list[Interval]:  # fmt: skip
     share = min(0.5, 1000 / min(len(real), len(fake)))
     spread = subsample_spread(function, real, fake, generator=generator, rounds=ROUNDS, share=share)
-    return [normal_interval(float(v), float(e)) for v, e in zip(function(real, fake), spread, strict=True)]
+    found = (normal_interval(float(v), float(e)) for v, e in zip(function(real, fake), spread, strict=True))
+    return [one._replace(low=max(0.0, one.low)) for one in found]  # what errors are never below
