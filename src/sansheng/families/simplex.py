@@ -26,6 +26,8 @@ from sansheng.model import DEFAULT_SAMPLING, Batch, GenerativeModel, Progress, S
 from sansheng.space import Category, Space, numbered
 
 SAMPLERS = ("ancestral", "euler")
+ENDS = 10
+"""Draws of r to each draw of the end."""
 BEYOND = 2.0
 """How far r goes beyond ln V: e^−2 false candidates are then left at a position; what is left is drawn at once."""
 
@@ -90,20 +92,27 @@ class SimplexFlow(GenerativeModel):
 
     @torch.no_grad()
     def log_likelihood(self, batch: Batch, *, samples: int, generator: torch.Generator) -> Tensor:
-        """A lower bound on log p(x | condition), ``(B,)`` [nats], estimated without bias from `samples` draws of r."""
+        """A lower bound on log p(x | condition), ``(B,)`` [nats], estimated without bias from `samples` draws of r and
+        a tenth as many of the end, where hardly a candidate is left."""
         x, condition = batch.x, given(batch.condition)
-        total = x.new_zeros(len(x))
+        gone, end = x.new_zeros(len(x)), x.new_zeros(len(x))
         for draw in range(samples):
             r = self.last * (draw + torch.rand(len(x), generator=generator, device=x.device)) / samples
-            left = self._left(x, r, generator)
-            share = self._logits(left, r, condition).masked_fill(~left, -math.inf).softmax(1)
-            lost = -torch.log1p(-share.clamp_max(1 - 1e-6)) * left * (1 - x)
-            total -= self.last * lost.flatten(1).sum(1)
-            r = torch.full((len(x),), self.last, device=x.device)
-            left = self._left(x, r, generator)
-            logits = self._logits(left, r, condition).masked_fill(~left, -math.inf)
-            total -= F.cross_entropy(logits, numbered(x), reduction="none").flatten(1).sum(1)
-        return total / samples
+            logits, left = self._looked(x, r, condition, generator)
+            lost = -torch.log1p(-logits.softmax(1).clamp_max(1 - 1e-6)) * left * (1 - x)
+            gone += lost.flatten(1).sum(1)
+        ends = -(-samples // ENDS)
+        for _ in range(ends):
+            logits, _ = self._looked(x, x.new_full((len(x),), self.last), condition, generator)
+            end += F.cross_entropy(logits, numbered(x), reduction="none").flatten(1).sum(1)
+        return -self.last * gone / samples - end / ends
+
+    def _looked(
+        self, x: Tensor, r: Float[Tensor, " B"], condition: Tensor | None, generator: torch.Generator
+    ) -> tuple[Tensor, Tensor]:
+        """Logits of the candidates at r, −∞ of all others, and which these are."""
+        left = self._left(x, r, generator)
+        return self._logits(left, r, condition).masked_fill(~left, -math.inf), left
 
     def _told(self, x: Tensor, generator: torch.Generator) -> Bool[Tensor, "B 1 *P"]:
         """Where training examples are told their symbol: of `known_share` of them at any share of their positions."""
