@@ -18,7 +18,7 @@ import math
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from sansheng.drawing import guidance_scale, led_away
@@ -84,9 +84,7 @@ class SimplexFlow(GenerativeModel):
         x = batch.x
         keep = torch.rand(len(x), generator=generator, device=x.device) >= self.drop
         r = self.last * _stratified(len(x), generator, x.device)
-        left = self._left(x, r, generator)
-        told = self._told(x, generator)
-        left = torch.where(told, x > 0, left)
+        left = self._left(x, r, generator, told=self._told(x, generator))
         logits = self._logits(left, r, given(batch.condition, keep)).masked_fill(~left, -math.inf)
         return F.cross_entropy(logits, numbered(x)), {}
 
@@ -99,8 +97,8 @@ class SimplexFlow(GenerativeModel):
         for draw in range(samples):
             r = self.last * (draw + torch.rand(len(x), generator=generator, device=x.device)) / samples
             logits, left = self._looked(x, r, condition, generator)
-            lost = -torch.log1p(-logits.softmax(1).clamp_max(1 - 1e-6)) * left * (1 - x)
-            gone += lost.flatten(1).sum(1)
+            lost = torch.where(left, -torch.log1p(-logits.softmax(1).clamp_max(1 - 1e-6)), 0.0)
+            gone += lost.scatter(1, numbered(x)[:, None], 0.0).flatten(1).sum(1)
         ends = -(-samples // ENDS)
         for _ in range(ends):
             logits, _ = self._looked(x, x.new_full((len(x),), self.last), condition, generator)
@@ -120,10 +118,12 @@ class SimplexFlow(GenerativeModel):
         share = torch.where(lot[:, 0] < self.known_share, lot[:, 1], 0.0).view(-1, *[1] * (x.ndim - 1))
         return torch.rand((len(x), 1, *x.shape[2:]), generator=generator, device=x.device) < share
 
-    def _left(self, x: Tensor, r: Float[Tensor, " B"], generator: torch.Generator) -> Bool[Tensor, "B C *P"]:
-        """The candidates at r: the true one, and each other with probability e^−r."""
-        chance = torch.rand(x.shape, generator=generator, device=x.device)
-        return (chance < (-r).exp().view(-1, *[1] * (x.ndim - 1))) | (x > 0)
+    def _left(
+        self, x: Tensor, r: Float[Tensor, " B"], generator: torch.Generator, told: Tensor | None = None
+    ) -> Bool[Tensor, "B C *P"]:
+        """The candidates at r: the true one, and each other with probability e^−r, where it is not told."""
+        left = _even(x.shape, generator) < (-r).exp().view(-1, *[1] * (x.ndim - 1))
+        return (left if told is None else left & ~told).scatter_(1, numbered(x)[:, None], True)
 
     def _logits(self, left: Tensor, r: Float[Tensor, " B"], condition: Tensor | None) -> Tensor:
         """Of every level, those that are out included. The network begins as what the shares alone say."""
@@ -141,26 +141,21 @@ class SimplexFlow(GenerativeModel):
         generator: torch.Generator,
     ) -> Tensor:
         steps, fresh = self._steps(settings), (settings.sampler or self.sampler) == "ancestral"
-        device = self.log_share.device
-        left = torch.ones((n, *self.space.shape), dtype=torch.bool, device=device)
+        shape = torch.Size((n, *self.space.shape))
+        lead = -_even(shape, generator).log()
+        left = torch.ones_like(lead, dtype=torch.bool)
         if settings.known is not None:
             left = self._tell(left, settings)
-        lead = torch.empty(left.shape, device=device).exponential_(generator=generator)
         width = self.last / max(1, steps - 1)
         for step in range(steps - 1):
             share = self._share(left, step * width, condition, settings)
             if fresh:
-                kept = torch.rand(left.shape, generator=generator, device=device) < math.exp(-width)
-                left = left & (kept | (self._drawn(share, generator) > 0))
+                kept = left & (_even(shape, generator) < math.exp(-width))
+                left = kept.scatter_(1, _drawn(share, generator), True)
             else:
                 left, lead = _flow(left, lead, share, width)
-        return self._drawn(self._share(left, self.last, condition, settings), generator)
-
-    def _drawn(self, share: Float[Tensor, "B C *P"], generator: torch.Generator) -> Float[Tensor, "B C *P"]:
-        """One-hot vectors of symbols drawn by their shares."""
-        flat = share.movedim(1, -1)
-        drawn = torch.multinomial(flat.reshape(-1, flat.shape[-1]), 1, generator=generator)
-        return torch.zeros_like(share).scatter_(1, drawn.view(flat.shape[:-1])[:, None], 1.0)
+        drawn = _drawn(self._share(left, self.last, condition, settings), generator)
+        return torch.zeros(shape, device=left.device).scatter_(1, drawn, 1.0)
 
     def _share(self, left: Tensor, r: float, condition: Tensor | None, settings: Sampling) -> Tensor:
         """What each candidate's share of E[x | x_t] is, guided where that is asked for."""
@@ -177,7 +172,7 @@ class SimplexFlow(GenerativeModel):
         known = settings.known
         if known is None or known.mask is None:
             raise ValueError("of symbols single ones can be known, and no means")
-        return torch.where(known.mask, known.x > 0, left)
+        return left & ((known.x > 0) | ~known.mask)
 
     def evaluations(self, settings: Sampling = DEFAULT_SAMPLING) -> int:
         led = self.condition_space is not None or settings.weak is not None
@@ -191,6 +186,21 @@ class SimplexFlow(GenerativeModel):
         if settings.steps is not None and settings.steps < 1:
             raise ValueError(f"a sampler takes at least 1 step, not {settings.steps}")
         return settings.steps or self.steps
+
+
+def _even(shape: torch.Size, generator: torch.Generator) -> Float[Tensor, "B C *P"]:
+    """Numbers in (0, 1], the levels of a position side by side in memory, as the network reads and writes them: of
+    thousands of levels anything else takes twice the time."""
+    apart = torch.rand((shape[0], *shape[2:], shape[1]), generator=generator, device=generator.device)
+    return (1 - apart).movedim(-1, 1)
+
+
+def _drawn(share: Float[Tensor, "B C *P"], generator: torch.Generator) -> Int[Tensor, "B 1 *P"]:
+    """Numbers of symbols drawn by their shares, by inversion: with thousands of levels ``torch.multinomial`` takes
+    longer than the network."""
+    total = share.movedim(1, -1).cumsum(-1)
+    lot = 1 - torch.rand((*total.shape[:-1], 1), generator=generator, device=share.device)
+    return torch.searchsorted(total, lot * total[..., -1:]).movedim(-1, 1)
 
 
 def _flow(left: Tensor, lead: Tensor, share: Tensor, width: float) -> tuple[Tensor, Tensor]:
