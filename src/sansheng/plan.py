@@ -190,5 +190,5 @@ def reopen(reference: DataReference, codec: Codec, source: Source | None, change
     )
     if data.digest != reference.digest and not changed:
         what = f"{reference.source} is not what the run was trained on"
-        raise DataError(f"{what}: its content has changed (--force to use it)")
+        raise DataError(f"{what}: its content has changed (sansheng resume --force trains on it all the same)")
     return data

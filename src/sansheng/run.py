@@ -22,7 +22,7 @@ from sansheng.asked import draw_asked, given_rows
 from sansheng.budget import DEFAULT_SECONDS, Budget, Clock
 from sansheng.calibration import calibrate
 from sansheng.card import model_card, run_facts
-from sansheng.codecs.base import Codec, Quantised, Records, ShowsFew
+from sansheng.codecs.base import Codec, Quantised, Records, previewed
 from sansheng.data import Batches, Data, measured
 from sansheng.errors import DataError
 from sansheng.events import Event, Observer, ignore
@@ -35,13 +35,12 @@ from sansheng.pace import Pace, Threads
 from sansheng.plan import Source, extend, parse_budget, plan, reopen
 from sansheng.recipe import Recipe, build, count_parameters
 from sansheng.rules import obey, read_rules
-from sansheng.score import Extractor, Scorer, fit_scorer
+from sansheng.score import Extractor, Scorer, fit_scorer, require_enough
 from sansheng.session import Interrupted, Session, TrainingFailed
 from sansheng.where import Where, as_mapping, steering_clauses
 
 __all__ = ["Interrupted", "Run", "TrainingFailed", "load", "resume", "train"]
 
-PREVIEWED = 64
 BOUNDED, SLOW = 500, 100
 """Held-out examples whose likelihood is measured, at most; and where it is slow."""
 
@@ -191,6 +190,7 @@ class Run:
         or CLIP, in place of our own. Raises DataError if the data has changed.
         """
         data = self.open_data(source, observe=observe)
+        require_enough(data, n, own=features is None)
         observe(Event("phase", "preparing the scores"))
         scorer = fit_scorer(data.for_scores(), seed=self.recipe.data.split_seed, features=features)
         observe(Event("phase", f"drawing {n:,} samples"))
@@ -372,8 +372,7 @@ def _go_on(
     batches = Batches(data.train, seed=recipe.seed, size=recipe.batch, device=recipe.device)
 
     def preview(path: Path) -> Path:
-        few = data.codec.previewed if isinstance(data.codec, ShowsFew) else PREVIEWED
-        return data.codec.preview(run._draw(few), path)
+        return data.codec.preview(run._draw(previewed(data.codec)), path)
 
     changes = state.clock.threads
     pace = Pace(Threads(state.clock, most) if changes and (most := devices.most_threads()) > 1 else None)

@@ -19,6 +19,9 @@ from sansheng.codecs.rows import take
 from sansheng.errors import DataError
 from sansheng.space import Space
 
+PREVIEWED = 64
+"""Examples that a preview shows, where a codec does not say."""
+
 
 @dataclass(frozen=True)
 class Records:
@@ -168,6 +171,11 @@ class ShowsFew(Protocol):
 
     @property
     def previewed(self) -> int: ...
+
+
+def previewed(codec: Codec) -> int:
+    """How many examples a preview of this codec shows at most."""
+    return codec.previewed if isinstance(codec, ShowsFew) else PREVIEWED
 
 
 @runtime_checkable
