@@ -7,8 +7,11 @@ import torch
 from torch import nn
 
 from sansheng.budget import Budget
+from sansheng.devices import at_a_time
 from sansheng.drawing import Drawn
-from sansheng.model import Batch
+from sansheng.families.flow import Flow
+from sansheng.families.simplex import SimplexFlow
+from sansheng.model import Batch, Sampling
 from sansheng.networks.mlp import Bounded, PlainMLP
 from sansheng.presets import (
     DEFAULTS,
@@ -197,6 +200,49 @@ def test_a_temperature_goes_with_the_masked_path() -> None:
     assert build(recipe("diffusion", SPACES["word"], temperature=0.9), SPACES["word"], None).temperature == 0.9
     with pytest.raises(ValueError, match="masked"):
         build(recipe("diffusion", SPACES["word"], path="edm", temperature=0.9), SPACES["word"], None)
+
+
+def test_flows_of_symbols_are_on_the_simplex_unless_told() -> None:
+    for space in ("word", "line"):
+        assert isinstance(build(recipe("flow", SPACES[space]), SPACES[space], None), SimplexFlow)
+        straight = build(recipe("flow", SPACES[space], path="straight"), SPACES[space], None)
+        assert isinstance(straight, Flow)
+        assert (straight.time_mean, straight.time_std) == (0.7, 0.8)
+    guided = build(recipe("flow", SPACES["word"], guidance=3.0), SPACES["word"], Space((Category(2),)))
+    assert guided.evaluations(Sampling(steps=5)) == 10
+    assert isinstance(build(recipe("flow", SPACES["grid"]), SPACES["grid"], None), Flow)
+    two = Space((Category(3), Category(2)), (12,))
+    assert isinstance(build(recipe("flow", two), two, None), Flow)
+
+
+def test_a_flow_that_was_saved_before_there_were_two_paths_is_straight() -> None:
+    made = recipe("flow", SPACES["word"], path="straight")
+    old = made.model_copy(update={"settings": {k: v for k, v in made.settings.items() if k != "path"}})
+    assert isinstance(build(old, SPACES["word"], None), Flow)
+
+
+@pytest.mark.parametrize(
+    ("family", "name", "said"),
+    [
+        ("flow", "time_mean", "time_mean is not a setting of path=simplex"),
+        ("diffusion", "noise_std", "noise_std is not a setting of path=masked"),
+    ],
+)
+def test_settings_of_another_path_are_refused(family: str, name: str, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        recipe(family, SPACES["word"], **{name: 0.5})
+    assert name not in recipe(family, SPACES["word"]).settings
+    with pytest.raises(ValueError, match="unknown path 'curved'"):
+        build(recipe("flow", SPACES["word"], path="curved"), SPACES["word"], None)
+
+
+def test_as_many_are_drawn_at_a_time_as_there_is_room_for() -> None:
+    """Of pieces of words fewer than of characters, each symbol being thousands of numbers."""
+    for device in ("cpu", "cuda"):
+        many = at_a_time(Space((Category(60),), (128,)), torch.device(device))
+        few = at_a_time(Space((Category(4001),), (128,)), torch.device(device))
+        assert few * 4001 * 128 <= 2**26 < (few + 1) * 4001 * 128
+        assert many > 10 * few
 
 
 @pytest.mark.parametrize(("space", "free"), [("word", True), ("line", True), ("grid", False), ("rows", False)])

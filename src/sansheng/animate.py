@@ -49,7 +49,8 @@ def animate_sampling(
     generator = torch.Generator(run.device).manual_seed(seed)
     seen.append(run.model.sample(SHOWN, condition=given, settings=settings, generator=generator).cpu())
     if len(seen) == 1:
-        raise ValueError(f"a {run.recipe.family} draws at once: there is no way from noise to data to be shown")
+        family = run.recipe.family
+        raise ValueError(f"a {family} draws at once, or no pictures: there is no way from noise to data to be shown")
     return _write([_frame(run.codec, x, condition) for x in seen], Path(out))
 
 

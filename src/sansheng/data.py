@@ -289,7 +289,8 @@ def _not_found(given: str) -> str:
             f"{given[:40]!r} … is no path: text in memory is a list of strings, one an example; a long text is read "
             "from a file"
         )
-    beside = [p.name for p in Path(given).expanduser().parent.glob("[!.]*")][:1000]
+    parent = Path(given).expanduser().parent
+    beside = [p.name for p in parent.glob("[!.]*")][:1000] if _exists(parent) else []
     close = difflib.get_close_matches(Path(given).name, [*builtin.names(), *beside], n=3)
     hint = f" Did you mean {' or '.join(close)}?" if close else ""
     return f"{given}: no such file or folder, and no built-in data set.{hint} Built in: {', '.join(builtin.names())}"

@@ -196,9 +196,13 @@ def _broadcast(value: Tensor, like: Tensor) -> Tensor:
 
 def stratified_normal(n: int, generator: torch.Generator, device: torch.device) -> Tensor:
     """`n` standard normal draws, one from each of n equally likely intervals, in random order: less noise in a loss."""
+    return torch.special.ndtri(stratified(n, generator, device).clamp(1e-6, 1 - 1e-6))
+
+
+def stratified(n: int, generator: torch.Generator, device: torch.device) -> Tensor:
+    """`n` even draws in [0, 1), one from each of n equal parts, in random order."""
     order = torch.randperm(n, generator=generator, device=device)
-    uniform = (order + torch.rand(n, generator=generator, device=device)) / n
-    return torch.special.ndtri(uniform.clamp(1e-6, 1 - 1e-6))
+    return (order + torch.rand(n, generator=generator, device=device)) / n
 
 
 def checked_share(share: float, denoiser: Denoiser | NoisePredictor) -> float:

@@ -7,6 +7,7 @@ that the clock changes (`pace`).
 from __future__ import annotations
 
 import copy
+import math
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -19,6 +20,7 @@ from sansheng.errors import unknown
 from sansheng.graphs import WARM
 from sansheng.loop import State, train
 from sansheng.model import Batch, GenerativeModel
+from sansheng.space import Space
 
 PRECISIONS = ("auto", "fp32", "bf16")
 TIMED_STEPS = 3
@@ -27,14 +29,18 @@ WORTH = 0.9
 LONGEST = 4.0
 """Seconds after which no more steps are timed."""
 
+ROOM = 2**26
+"""Channels at positions of all examples that are drawn at a time, at most: several numbers are kept of each, and of
+pieces of words there are thousands."""
 CHUNK, CACHED, FEWEST = 2000, 200_000, 32
 """Examples drawn at a time; on a CPU no more than so many numbers at a time stay in its cache (28 x 28 pictures, 250 at
 a time: 1.3 times as many a second as 1,000), yet at least so many examples."""
 
 
-def at_a_time(size: int, device: torch.device) -> int:
-    """How many examples of `size` numbers are drawn at a time, each chunk from a generator of its own."""
-    return CHUNK if device.type != "cpu" else min(max(CACHED // size, FEWEST), CHUNK)
+def at_a_time(space: Space, device: torch.device) -> int:
+    """How many examples of `space` are drawn at a time, each chunk from a generator of its own."""
+    fits = max(1, ROOM // math.prod(space.shape))
+    return min(fits, CHUNK if device.type != "cpu" else min(max(CACHED // space.size, FEWEST), CHUNK))
 
 
 def choose(device: str, precision: str) -> tuple[str, str]:

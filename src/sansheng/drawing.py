@@ -207,23 +207,28 @@ def choice(settings: Sampling, default: Drawn, *, told: bool = False) -> Drawn:
     """As asked for, else what fills gaps well where there are gaps the network is not told of, else the default."""
     if settings.known is not None and not told:
         default = Drawn(FILLING, FILLING_STEPS)
-    usual = default.guidance if settings.weak is None else max(default.guidance, AUTOGUIDED)
-    scale = usual if settings.guidance is None else settings.guidance
+    scale = guidance_scale(settings, default.guidance)
     return Drawn(settings.sampler or default.sampler, settings.steps or default.steps, scale)
 
 
-def guidance_scale(settings: Sampling) -> float:
-    """How far guidance leads, of a family that is not guided unless told."""
-    usual = 1.0 if settings.weak is None else AUTOGUIDED
-    return usual if settings.guidance is None else settings.guidance
+def guidance_scale(settings: Sampling, usual: float = 1.0) -> float:
+    """How far guidance leads: as far as asked for, or as `usual`, but always away from a weaker model."""
+    default = usual if settings.weak is None else max(usual, AUTOGUIDED)
+    return default if settings.guidance is None else settings.guidance
+
+
+def led_evaluations(model: GenerativeModel, settings: Sampling, steps: int, usual: float = 1.0) -> int:
+    """Network evaluations of so many steps, each of which takes two where `led_away` has something to lead from."""
+    led = model.condition_space is not None or settings.weak is not None
+    return steps * (2 if led and guidance_scale(settings, usual) != 1 else 1)
 
 
 def led_away(
-    model: Guided, settings: Sampling, condition: Tensor | None
-) -> tuple[Guided | None, Tensor | None, float]:  # fmt: skip
+    model: Guided, settings: Sampling, condition: Tensor | None, usual: float = 1.0
+) -> tuple[Guided | None, Tensor | None, float]:
     """(what guidance leads away from, the condition it sees, how far): a weaker model, this one without its condition,
     or nothing. Raises ValueError for a weak model of another family or other data."""
-    scale, weak = guidance_scale(settings), settings.weak
+    scale, weak = guidance_scale(settings, usual), settings.weak
     if weak is not None and not (isinstance(weak, type(model)) and weak.space == model.space):
         raise ValueError("a weak model to be guided by is of the same family and data")
     if scale == 1 or (weak is None and condition is None):

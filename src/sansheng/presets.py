@@ -261,6 +261,8 @@ def settings_for(family: str, preset: str, space: Space) -> dict[str, Any]:
     there = has_preset(family, preset)
     if preset == "default":
         settings = DEFAULTS[family](geometry(space))
+        if settings.get("path") == "simplex" and len(space.slots) > 1:
+            settings["path"] = "straight"
         if geometry(space) == "points" and "latent" in settings:
             settings["latent"] += space.channels
         if family in DENOISING and len(space.positions) == 1 and not space.symbolic:

@@ -42,8 +42,14 @@ from sansheng.space import LIKELIHOODS, Real, Space
 
 SURVEY_WIDTHS = (512, 256)
 MASKED = "masked"
-STRAIGHT, SIMPLEX = "straight", "simplex"
 """The path of a diffusion that hides symbols instead of drowning numbers in noise."""
+STRAIGHT, SIMPLEX = "straight", "simplex"
+"""The paths of a flow: from noise, and of symbols between the corners that stand for them."""
+NOT_OF = {
+    MASKED: ("noise_mean", "noise_std", "sampler", "levels", "known_share", "drift", "linear"),
+    SIMPLEX: ("time_mean", "time_std", "drift", "linear"),
+}
+"""Settings of other paths, which these have no use for."""
 LOGISTIC = "logistic"
 """The likelihood of pixels as whole numbers, which has a mixture of its own."""
 PRIOR_WIDTH = 64
@@ -128,7 +134,7 @@ def resolve(
     run["batch"] = min(run["batch"], max(rows, 1))
     if "most_steps" not in overrides:
         run["most_steps"] = default_most_steps(family, preset, space, rows, run["batch"])
-    settings |= chosen
+    settings = _of_its_path(settings | chosen, chosen)
     _check(run, parameters, seed)
     goal = parameters or default_parameters(space, family, budget.seconds if device == "cpu" else None, rows)
     width = run["width"] or solve_width(family, preset, settings, space, condition_space, goal)
@@ -150,6 +156,16 @@ def resolve(
         threads=run["threads"],
         settings=settings,
     )
+
+
+def _of_its_path(settings: dict[str, Any], asked: Mapping[str, Any]) -> dict[str, Any]:
+    """Without what is of other paths. Raises ValueError where that was asked for."""
+    path = settings.get("path")
+    others = NOT_OF.get(path, ()) if isinstance(path, str) else ()
+    lost = [name for name in others if name in asked]
+    if lost:
+        raise ValueError(f"{lost[0]} is not a setting of path={path}")
+    return {name: value for name, value in settings.items() if name not in others}
 
 
 def _check(run: Mapping[str, Any], parameters: int | None, seed: int) -> None:
@@ -245,8 +261,8 @@ def _diffusion(
     told_network, cells = told and path != MASKED, s.pop("cells", 0)
     network = networks.denoiser(space, width=width, condition=condition, told=told_network, cells=cells)
     if path == MASKED:
-        for gaussian in ("noise_mean", "noise_std", "sampler", "levels", "known_share", "drift", "linear"):
-            s.pop(gaussian, None)
+        for other in NOT_OF[MASKED]:
+            s.pop(other, None)
         return MaskedDiffusion(space, network, condition_space=condition_space, **s)
     if path not in PATHS:
         raise unknown("path", path, (*PATHS, MASKED))
@@ -263,8 +279,8 @@ def _flow(
     told = bool(s.get("known_share")) and path != SIMPLEX
     network = networks.denoiser(space, width=width, condition=condition, told=told, cells=cells)
     if path == SIMPLEX:
-        for gaussian in ("time_mean", "time_std", "guidance", "drift", "linear"):
-            s.pop(gaussian, None)
+        for other in NOT_OF[SIMPLEX]:
+            s.pop(other, None)
         return SimplexFlow(space, network, condition_space=condition_space, **s)
     if path != STRAIGHT:
         raise unknown("path", path, (STRAIGHT, SIMPLEX))

@@ -128,7 +128,7 @@ class Run:
             return draw_asked(self.model, self.codec, self.conditions, *how, reject=reject, observe=observe)
         condition = self.condition_rows(n, as_mapping(where or {}), seed)
         pieces = []
-        for first in range(0, n, size := devices.at_a_time(self.model.space.size, self.device)):
+        for first in range(0, n, size := devices.at_a_time(self.model.space, self.device)):
             count = min(size, n - first)
             generator = torch.Generator(self.device).manual_seed(derive_seed(seed, first, "sample"))
             given = None if condition is None else condition[first : first + count].to(self.device)
@@ -148,7 +148,7 @@ class Run:
     ) -> np.ndarray:
         """A lower bound on log p of each record in encoded form, ``(N,)`` [nats], where the family has one.
 
-        That of a diffusion or a flow is exact along its flow, or with `variational` the bound by noise levels.
+        That of a diffusion or flow of numbers is exact along its flow, or with `variational` the bound by noise levels.
 
         Of pixels it is the probability of their levels, bounded by the density of levels blurred evenly (Theis 2016).
         """

@@ -1,6 +1,7 @@
 """What each kind of data is judged by: the features that are learnt of it, and scores of its own.
 
-The one constraint: everything is learnt from the training split.
+The one constraint: everything is learnt from the training split; of held-out labels is read only whether a label that
+nobody asked for can be told.
 """
 
 from __future__ import annotations
@@ -203,7 +204,7 @@ def _series_scores(data: Data) -> Extra:
 
 
 class Judge(NamedTuple):
-    """Of one label what tells it, and what it makes of the training examples."""
+    """Of one label what tells it, and what it makes of the `reference` examples."""
 
     teller: Teller
     real: np.ndarray
@@ -231,7 +232,8 @@ def fit_judges(data: Data, first: Classifier | None, seed: int) -> dict[str, Jud
         teller = fit(column)
         if asked or _can_tell(teller, data, name):
             found[name] = teller
-    return {name: Judge(teller, teller.predict(data.train_records.values)) for name, teller in found.items()}
+    real = data.train_records.take(reference(data)).values
+    return {name: Judge(teller, teller.predict(real)) for name, teller in found.items()}
 
 
 def _can_tell(teller: Teller, data: Data, label: str) -> bool:

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from sansheng.families.simplex import SAMPLERS, SimplexFlow
+from sansheng.families.simplex import SAMPLERS, SimplexFlow, _flow
 from sansheng.model import Batch, Sampling, known_cells
 from sansheng.space import Category, Real, Space
 
@@ -71,13 +71,57 @@ def test_samples_come_as_often_as_they_should(sampler: str, steps: int, off: flo
     assert x.sum(1).eq(1).all()
 
 
-def test_the_flow_is_straight_and_only_its_start_is_drawn(generator: torch.Generator) -> None:
-    """With the true symbol told, its candidate is the one that is left, wherever the flow began."""
+def test_the_symbol_that_is_told_is_drawn_by_every_sampler(generator: torch.Generator) -> None:
     flow = model(Echo(), Space((Category(5),)))
     condition = torch.eye(5)[[3] * 500]
     for sampler in SAMPLERS:
         x = flow.sample(500, condition=condition, settings=Sampling(sampler=sampler, steps=16), generator=generator)
         assert x[:, 3].all()
+
+
+def test_a_step_of_the_flow_takes_from_leads_what_others_have() -> None:
+    """Of three candidates with shares of 0.5, 0.3 and 0.2 leads fall by 0.5, 0.7 and 0.8 of the width."""
+    share = torch.tensor([0.5, 0.3, 0.2]).view(1, 3, 1)
+    lead = torch.tensor([1.0, 0.9, 0.05]).view(1, 3, 1)
+    left, moved = _flow(torch.ones(1, 3, 1, dtype=torch.bool), lead, share, 0.1)
+    assert left.flatten().tolist() == [True, True, False]
+    assert moved.flatten()[:2].tolist() == pytest.approx([0.95, 0.83])
+    left, _ = _flow(torch.ones(1, 3, 1, dtype=torch.bool), lead, share, 9.0)
+    assert left.flatten().tolist() == [True, False, False]  # 1 / 0.5 lasts longer than 0.9 / 0.7
+
+
+def test_an_error_of_the_flow_halves_with_its_steps(generator: torch.Generator) -> None:
+    """Euler's method is of first order."""
+    off = {}
+    for steps in (9, 17, 33):
+        x = model().sample(200_000, settings=Sampling(steps=steps, sampler="euler"), generator=generator)
+        off[steps] = float((x.mean((0, 2)) - SHARES).abs().sum())
+    assert 1.5 < off[9] / off[17] < 2.7
+    assert 1.5 < off[17] / off[33] < 2.7
+
+
+def test_the_network_is_asked_at_times_it_was_taught(generator: torch.Generator) -> None:
+    """The time goes with the candidates that are left: all of them at 0, next to none of the false ones at 1."""
+    seen: list[tuple[float, float]] = []
+
+    class Watcher(Nothing):
+        def forward(self, x: Tensor, t: Tensor, condition: Tensor | None = None) -> Tensor:
+            seen.append((float(t[0]), float((x > 0).float().sum(1).mean())))
+            return super().forward(x, t, condition)
+
+    for steps in (1, 2, 9):
+        model(Watcher()).sample(4000, settings=Sampling(steps=steps), generator=generator)
+    assert [round(t, 3) for t, _ in seen[:3]] == [0, 0, 1]
+    for t, left in seen:
+        assert left == pytest.approx(1 + 4 * math.exp(-t * model().last), abs=0.05)
+
+
+def test_a_weaker_model_is_led_away_from(generator: torch.Generator) -> None:
+    weak = model()
+    weak.log_share.copy_(SHARES.sqrt().log().view(-1, 1))
+    x = model().sample(20_000, settings=Sampling(weak=weak, guidance=2.0, steps=8), generator=generator)
+    wanted = SHARES**1.5 / (SHARES**1.5).sum()  # p² over the weak one's √p
+    assert (x.mean((0, 2)) - wanted).abs().max() < 0.015
 
 
 def test_guidance_leads_away_from_what_comes_without_a_condition(generator: torch.Generator) -> None:
@@ -101,14 +145,14 @@ def test_guidance_leads_away_from_what_comes_without_a_condition(generator: torc
 
 
 def test_what_is_known_stays(generator: torch.Generator) -> None:
-    x = lines([4, 0], 50)
+    x = lines([4, 0], 5000)
     mask = torch.zeros_like(x, dtype=torch.bool)
     mask[:, :, 0] = True
     for sampler in SAMPLERS:
-        settings = Sampling(known=known_cells(x, mask), sampler=sampler, steps=8)
-        drawn = model().sample(50, settings=settings, generator=generator)
+        settings = Sampling(known=known_cells(x, mask), sampler=sampler, steps=64)
+        drawn = model().sample(5000, settings=settings, generator=generator)
         assert drawn[:, 4, 0].all()
-        assert not drawn[:, 0, 1].all()
+        assert (drawn[:, :, 1].mean(0) - SHARES).abs().max() < 0.03
 
 
 def test_candidates_are_those_of_a_straight_path_on_the_simplex(generator: torch.Generator) -> None:
@@ -162,6 +206,10 @@ def test_what_it_cannot_do_is_refused(generator: torch.Generator) -> None:
         SimplexFlow(Space((Real(1),), (2,)), Nothing())
     with pytest.raises(ValueError, match="samplers ancestral, euler"):
         SimplexFlow(LINE, Nothing(), sampler="heun")
+    with pytest.raises(ValueError, match="at least 1 step"):
+        SimplexFlow(LINE, Nothing(), steps=0)
+    with pytest.raises(ValueError, match="drop is a share"):
+        SimplexFlow(LINE, Nothing(), drop=2.0)
     with pytest.raises(ValueError, match="samplers ancestral, euler"):
         model().sample(2, settings=Sampling(sampler="heun"), generator=generator)
     with pytest.raises(ValueError, match="at least 1 step"):
@@ -175,3 +223,19 @@ def test_examples_are_told_some_of_their_symbols(generator: torch.Generator) -> 
     assert told[told > 0].mean() == pytest.approx(0.5, abs=0.03)
     with pytest.raises(ValueError, match="known_share"):
         SimplexFlow(LINE, Nothing(), known_share=1.5)
+
+
+def test_the_network_sees_what_it_is_told(generator: torch.Generator) -> None:
+    """Where all are told symbols, half of them on average, it sees one candidate there at whatever time."""
+    seen: list[Tensor] = []
+
+    class Watcher(Nothing):
+        def forward(self, x: Tensor, t: Tensor, condition: Tensor | None = None) -> Tensor:
+            seen.append((x > 0).float().sum(1)[t < 0.1])  # when hardly a candidate is gone
+            return super().forward(x, t, condition)
+
+    space = Space((Category(20),), (30,))
+    x = nn.functional.one_hot(torch.zeros(2000, 30, dtype=torch.long), 20).float().mT
+    for share, alone in ((0.0, 0.0), (1.0, 0.5)):
+        SimplexFlow(space, Watcher(), known_share=share).loss(Batch(x), 0.5, generator)
+        assert float((seen[-1] == 1).float().mean()) == pytest.approx(alone, abs=0.06)

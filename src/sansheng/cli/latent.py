@@ -84,7 +84,7 @@ def anomaly(
     run: RunPath, data: Source, /, *,
     samples: Annotated[int, option("Draws behind each bound; more make it tighter.")] = 50,
     variational: Annotated[
-        bool, flag("Of a diffusion or a flow the variational bound, from so many draws, not the exact likelihood.")
+        bool, flag("Of a diffusion or a flow of numbers the variational bound, of so many draws, not the likelihood.")
     ] = False,
     where: Given = None,
     device: Device = "auto", quiet: Quiet = False,
@@ -92,8 +92,9 @@ def anomaly(
     """Say how little a model expects each of your examples, as CSV, the strangest first.
 
     Columns: the example, counted from 0; the file, if each is one, or where in it a text stands, as of some lines no
-    example is made; bits per dimension, of text per character; the share of held-out data that is less strange.
-    Examples without the labels that a model is given are held against all labels.
+    example is made (lines from 1, rows of a table from 0); bits per dimension, of text per character; the share of
+    held-out data that is less strange. Examples without the labels that a model is given are held against all labels.
+
     For models with a likelihood bound. For example:
 
         sansheng anomaly runs/patients-vae-1 new_patients.csv > strange.csv
@@ -167,7 +168,7 @@ def say_what_is_strange(trained: Any, lines: Any, observe: Observer, gap: str = 
     """A remark where texts have characters that a model of text has never seen."""
     strange = trained.codec.strange(lines).replace(gap, "") if trained.codec.kind == "text" else ""
     if strange:
-        observe(Event("note", f"the model has never seen {strange[:20]!r}, and reads something else in its place"))
+        observe(Event("note", f"the model has never seen {strange[:20]!r}: they are left out, or read as others"))
 
 
 def _target(trained: Any, made: Any, out: str | None) -> Path | None:

@@ -14,7 +14,8 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from sansheng.drawing import guidance_scale, led_away
+from sansheng.denoiser import stratified
+from sansheng.drawing import led_away, led_evaluations
 from sansheng.model import DEFAULT_SAMPLING, Batch, GenerativeModel, Known, Progress, Sampling, Turn, given
 from sansheng.placed import placed
 from sansheng.space import Space, numbered
@@ -82,8 +83,7 @@ class MaskedDiffusion(GenerativeModel):
     def _bound(self, x: Tensor, condition: Tensor | None, generator: torch.Generator) -> Float[Tensor, " B"]:
         """(D/k) Σ log p(hidden symbol | the rest) with k of D symbols hidden, k uniform on 1..D and stratified."""
         n, units = len(x), self.space.size
-        order = torch.randperm(n, generator=generator, device=x.device)
-        share = (order + torch.rand(n, generator=generator, device=x.device)) / n
+        share = stratified(n, generator, x.device)
         hidden = (share * units).long().clamp_max(units - 1) + 1
         mask = self._ranks(n, generator, x.device) < hidden[:, None]
         return -units / hidden * self._cost(x, mask, condition)
@@ -175,9 +175,7 @@ class MaskedDiffusion(GenerativeModel):
         return known.x * known.mask, (ranks - self.space.size * shown).argsort(1).argsort(1), shown.sum(1, keepdim=True)
 
     def evaluations(self, settings: Sampling = DEFAULT_SAMPLING) -> int:
-        led = self.condition_space is not None or settings.weak is not None
-        guided = 2 if led and guidance_scale(settings) != 1 else 1
-        return guided * self._steps(settings)
+        return led_evaluations(self, settings, self._steps(settings))
 
     def _steps(self, settings: Sampling) -> int:
         if settings.sampler not in (None, "ancestral"):

@@ -1,15 +1,15 @@
 """Flow matching on the simplex: symbols as points between the corners, from anywhere in it to one corner.
 
-A point x_0 is drawn evenly from the simplex (Dirichlet(1, …, 1)) and goes straight to the corner c of a symbol,
-x_t = (1 − t) x_0 + t e_c (the linear path of Stark 2024). All that x_t says of c is which k have x_tk ≥ t, the
-candidates. With x_0 = E / G, E_k independent exponentials and G their sum, and the clock t = r / (r + G) at each
-position, these are c and the k with E_k ≥ r: false ones go one after the other at the rate 1, and r is even in what is
-learnt, where at even t nearly all go at once. In r the velocity of E[x | x_t] takes from the lead E_k − r of a
-candidate at the rate 1 − p_k, p_k being its share of E[x | x_t].
+A point x_0 is drawn evenly from the simplex (Dirichlet(1, …, 1)) and goes straight to the corner c of a symbol, x_t =
+(1 − t) x_0 + t e_c (the linear path of Stark 2024). All that x_t says of c is which k have x_tk ≥ t, the candidates.
+With x_0 = E / G, E_k independent exponentials and G their sum, and the clock t = r / (r + G) at each position, these
+are c and the k with E_k ≥ r: false ones go one after the other at the rate 1, where at even t nearly all go at once.
+In y = (r + G) x_t the lead y_k − r of a candidate, which at 0 is none any more, falls along the velocity of E[x | x_t]
+at the rate 1 − p_k, p_k being its share of E[x | x_t].
 
 The same as a jump process, its leads drawn anew at every moment as having no memory they may be, has a bound: false
 candidates go at the rate 1 and the true one never, where the model lets each go at 1 − p_k, which costs (Campbell 2022,
-proposition 2) ∫ Σ −ln(1 − p_k) dr over the false ones that are left.
+proposition 2) ∫ Σ −ln(1 − p_k) dr over the false ones that are left. Rates below `SLOWEST` count as that.
 """
 
 from __future__ import annotations
@@ -21,11 +21,13 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from sansheng.drawing import guidance_scale, led_away
+from sansheng.denoiser import stratified
+from sansheng.drawing import Drawn, led_away, led_evaluations
 from sansheng.model import DEFAULT_SAMPLING, Batch, GenerativeModel, Progress, Sampling, Turn, given
 from sansheng.space import Category, Space, numbered
 
 SAMPLERS = ("ancestral", "euler")
+SLOWEST = 1e-6
 ENDS = 10
 """Draws of r to each draw of the end."""
 BEYOND = 2.0
@@ -36,9 +38,9 @@ class SimplexFlow(GenerativeModel):
     """network: ``(mean of the candidates: (B, V, *P), share of r: (B,), condition) -> logits (B, V, *P)``.
 
     drop: share of examples whose condition is hidden in training. known_share: share of examples that are told some of
-    their symbols, as what stands around a gap is. steps: evaluations a sample takes. sampler:
-    ``euler`` follows the flow, ``ancestral`` draws leads anew at every step. Raises ValueError for anything but one
-    symbol at each position.
+    their symbols, as what stands around a gap is. steps: evaluations a sample takes. sampler: ``euler`` follows the
+    flow, ``ancestral`` draws leads anew at every step. guidance: as in `Sampling`. Raises ValueError for anything but
+    one symbol at each position.
     """
 
     quick_sampler = "ancestral"
@@ -54,18 +56,19 @@ class SimplexFlow(GenerativeModel):
         known_share: float = 0.3,
         steps: int = 64,
         sampler: str = "ancestral",
+        guidance: float = 1.0,
         learning_rate: float = 3e-3,
         weight_decay: float = 0.1,
     ) -> None:
         super().__init__()
         if len(space.slots) != 1 or not isinstance(space.slots[0], Category):
             raise ValueError("the simplex is for one symbol at each position")
-        if sampler not in SAMPLERS:
-            raise ValueError(f"a flow on the simplex has the samplers {', '.join(SAMPLERS)}, and no {sampler!r}")
+        for name, share in (("known_share", known_share), ("drop", drop)):
+            if not 0 <= share <= 1:
+                raise ValueError(f"{name} is a share of the examples, in [0, 1], not {share}")
         self.space, self.condition_space, self.network = space, condition_space, network
-        if not 0 <= known_share <= 1:
-            raise ValueError(f"known_share is a share of the examples, in [0, 1], not {known_share}")
-        self.drop, self.known_share, self.steps, self.sampler = drop, known_share, steps, sampler
+        self.drop, self.known_share, self.default = drop, known_share, Drawn(sampler, steps, guidance)
+        self._checked(sampler)
         self.learning_rate, self.weight_decay = learning_rate, weight_decay
         self.last = math.log(space.channels) + BEYOND
         self.register_buffer("log_share", torch.zeros(space.channels, *[1] * len(space.positions)))
@@ -83,7 +86,7 @@ class SimplexFlow(GenerativeModel):
         """Nats per symbol: what the symbol costs given the candidates, at an even r."""
         x = batch.x
         keep = torch.rand(len(x), generator=generator, device=x.device) >= self.drop
-        r = self.last * _stratified(len(x), generator, x.device)
+        r = self.last * stratified(len(x), generator, x.device)
         left = self._left(x, r, generator, told=self._told(x, generator))
         logits = self._logits(left, r, given(batch.condition, keep)).masked_fill(~left, -math.inf)
         return F.cross_entropy(logits, numbered(x)), {}
@@ -97,7 +100,7 @@ class SimplexFlow(GenerativeModel):
         for draw in range(samples):
             r = self.last * (draw + torch.rand(len(x), generator=generator, device=x.device)) / samples
             logits, left = self._looked(x, r, condition, generator)
-            lost = torch.where(left, -torch.log1p(-logits.softmax(1).clamp_max(1 - 1e-6)), 0.0)
+            lost = torch.where(left, -torch.log1p(-logits.softmax(1).clamp_max(1 - SLOWEST)), 0.0)
             gone += lost.scatter(1, numbered(x)[:, None], 0.0).flatten(1).sum(1)
         ends = -(-samples // ENDS)
         for _ in range(ends):
@@ -140,7 +143,7 @@ class SimplexFlow(GenerativeModel):
         settings: Sampling = DEFAULT_SAMPLING,
         generator: torch.Generator,
     ) -> Tensor:
-        steps, fresh = self._steps(settings), (settings.sampler or self.sampler) == "ancestral"
+        steps, fresh = self._steps(settings), self._checked(settings.sampler or self.default.sampler) == "ancestral"
         shape = torch.Size((n, *self.space.shape))
         lead = -_even(shape, generator).log()
         left = torch.ones_like(lead, dtype=torch.bool)
@@ -154,14 +157,14 @@ class SimplexFlow(GenerativeModel):
                 left = kept.scatter_(1, _drawn(share, generator), True)
             else:
                 left, lead = _flow(left, lead, share, width)
-        drawn = _drawn(self._share(left, self.last, condition, settings), generator)
+        drawn = _drawn(self._share(left, (steps - 1) * width, condition, settings), generator)
         return torch.zeros(shape, device=left.device).scatter_(1, drawn, 1.0)
 
     def _share(self, left: Tensor, r: float, condition: Tensor | None, settings: Sampling) -> Tensor:
         """What each candidate's share of E[x | x_t] is, guided where that is asked for."""
         levels = torch.full((len(left),), r, device=left.device)
         logits = self._logits(left, levels, given(condition))
-        poorer, dropped, scale = led_away(self, settings, condition)
+        poorer, dropped, scale = led_away(self, settings, condition, self.default.guidance)
         if poorer is not None:
             without = poorer._logits(left, levels, dropped)
             logits = without + scale * (logits - without)
@@ -175,17 +178,17 @@ class SimplexFlow(GenerativeModel):
         return left & ((known.x > 0) | ~known.mask)
 
     def evaluations(self, settings: Sampling = DEFAULT_SAMPLING) -> int:
-        led = self.condition_space is not None or settings.weak is not None
-        return (2 if led and guidance_scale(settings) != 1 else 1) * self._steps(settings)
+        return led_evaluations(self, settings, self._steps(settings), self.default.guidance)
 
     def _steps(self, settings: Sampling) -> int:
-        if settings.sampler not in (None, *SAMPLERS):
-            raise ValueError(
-                f"a flow on the simplex has the samplers {', '.join(SAMPLERS)}, and no {settings.sampler!r}"
-            )
         if settings.steps is not None and settings.steps < 1:
             raise ValueError(f"a sampler takes at least 1 step, not {settings.steps}")
-        return settings.steps or self.steps
+        return settings.steps or self.default.steps
+
+    def _checked(self, sampler: str) -> str:
+        if sampler not in SAMPLERS:
+            raise ValueError(f"a flow on the simplex has the samplers {', '.join(SAMPLERS)}, and no {sampler!r}")
+        return sampler
 
 
 def _even(shape: torch.Size, generator: torch.Generator) -> Float[Tensor, "B C *P"]:
@@ -208,9 +211,3 @@ def _flow(left: Tensor, lead: Tensor, share: Tensor, width: float) -> tuple[Tens
     time = torch.where(left, lead / (1 - share).clamp_min(1e-9), -1.0)
     first = torch.zeros_like(left).scatter_(1, time.argmax(1, keepdim=True), True)
     return left & ((time > width) | first), (lead - width * (1 - share)).clamp_min(1e-9)
-
-
-def _stratified(n: int, generator: torch.Generator, device: torch.device) -> Tensor:
-    """`n` draws in [0, 1), one from each of n equal parts, in random order."""
-    order = torch.randperm(n, generator=generator, device=device)
-    return (order + torch.rand(n, generator=generator, device=device)) / n

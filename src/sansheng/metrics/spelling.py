@@ -42,17 +42,15 @@ class SpellingClassifier:
         words = TfidfVectorizer(
             analyzer="char_wb", ngram_range=RUNS, sublinear_tf=True, max_features=MOST_RUNS, lowercase=False
         )
-        self._known = np.searchsorted(self.classes, labels)
         self._model = make_pipeline(words, LinearSVC(random_state=seed))
-        self._only: int | None = None
-        found = np.unique(self._known[some])
-        if len(found) < 2:  # so few of the others that none was drawn
-            self._only = int(found[0])
-        else:
-            self._model.fit([starts[i] for i in some], self._known[some])
+        known = np.searchsorted(self.classes, labels)[some]
+        self._only = int(np.bincount(known).argmax())
+        self._fitted = len(np.unique(known)) > 1 and any(starts[i].strip() for i in some)
+        if self._fitted:
+            self._model.fit([starts[i] for i in some], known)
 
     def predict(self, texts: Sequence[str]) -> Int[np.ndarray, " N"]:
-        """Of each text the place of its class in `classes`, ``(N,)``."""
-        if self._only is not None or not len(texts):
-            return np.full(len(texts), self._only or 0, dtype=np.int64)
+        """Of each text the place of its class in `classes`, ``(N,)``: the commonest where none could be learnt."""
+        if not self._fitted or not len(texts):
+            return np.full(len(texts), self._only, dtype=np.int64)
         return np.asarray(self._model.predict([text[:LOOKED_AT] for text in texts]), dtype=np.int64)
