@@ -70,3 +70,13 @@ def test_too_few_samples_to_score_are_refused_before_any_is_drawn(tmp_path: Path
     with pytest.raises(DataError, match=r"5 samples are too few to score; 12 of each"):
         run.evaluate(5, observe=lambda event: said.append(event.text))
     assert not [text for text in said if "drawing" in text]
+
+
+def test_a_comparison_goes_on_only_with_data_that_are_read_as_before(tmp_path: Path) -> None:
+    file = tmp_path / "lines.txt"
+    file.write_text("\n".join(f"{word} {i}" for i in range(3) for word in WORDS))
+    how: dict[str, Any] = {"kind": "text", "families": "vae", "seeds": 1, "out": tmp_path / "all", **SMALL}
+    compare(file, **how)
+    assert compare(file, resume=True, **how).report.exists()
+    with pytest.raises(DataError, match="read in another way"):
+        compare(file, resume=True, options={"tokens": "bytes"}, **how)

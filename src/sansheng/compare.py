@@ -22,6 +22,7 @@ from sansheng.codecs.audio import AudioCodec
 from sansheng.codecs.base import Records
 from sansheng.data import Data
 from sansheng.entry import EVALUATION_KEY, CostPoint, Entry, build_page, table_of
+from sansheng.errors import DataError
 from sansheng.events import Event, Observer, ignore
 from sansheng.metrics.scores import score_privacy
 from sansheng.model import Sampling
@@ -176,6 +177,8 @@ def _train(
     path = folder / f"{family}-{preset}-{seed}"
     if resume and (path / "model.safetensors").exists():
         kept = load(path, device=how["device"])
+        if kept.codec.space != data.codec.space:
+            raise DataError(f"{path} was trained on data that were read in another way: compare into a new folder")
         how["observe"](Event("note", f"{path} is finished: kept, as trained for {kept.recipe.budget}"))
         return kept
     if resume and checkpoint.entries(path / "checkpoint"):

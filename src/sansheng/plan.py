@@ -190,5 +190,7 @@ def reopen(reference: DataReference, codec: Codec, source: Source | None, change
     )
     if data.digest != reference.digest and not changed:
         what = f"{reference.source} is not what the run was trained on"
-        raise DataError(f"{what}: its content has changed (sansheng resume --force trains on it all the same)")
+        raise DataError(
+            f"{what}: its content, or how it is read, has changed (sansheng resume --force trains on it all the same)"
+        )
     return data

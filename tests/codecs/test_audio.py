@@ -264,3 +264,12 @@ def test_options_that_were_found_lay_other_recordings_out_alike(tmp_path):
     other = audio.read(tmp_path / "b", Reading(options=codec.reading()))
     assert other.records.about == codec.layout.to_json()
     assert codec.encode(other.records).x.shape[1:] == codec.space.shape
+
+
+def test_a_test_split_of_repeats_alone_is_said_to_be_none(tmp_path: Path) -> None:
+    for i, wave in enumerate(tones(4, 3000)):
+        write(tmp_path, f"train/{i}.wav", wave)
+        write(tmp_path, f"test/{i}.wav", wave)
+    found = codecs.read(tmp_path, "audio")
+    assert found.test is None
+    assert any("none of the test split is left" in note for note in found.notes)
