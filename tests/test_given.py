@@ -67,7 +67,7 @@ def test_the_command_of_data_in_memory_names_no_file_there_is_not(tmp_path: Path
 def test_too_few_samples_to_score_are_refused_before_any_is_drawn(tmp_path: Path) -> None:
     said: list[str] = []
     run = train("iris", family="vae", out=tmp_path / "run", **SMALL)
-    with pytest.raises(DataError, match=r"5 samples are too few to score; 12 of each"):
+    with pytest.raises(ValueError, match="5 samples are too few to score; 12 are the least"):
         run.evaluate(5, observe=lambda event: said.append(event.text))
     assert not [text for text in said if "drawing" in text]
 

@@ -24,7 +24,8 @@ from sansheng.data import Data
 from sansheng.entry import EVALUATION_KEY, CostPoint, Entry, build_page, table_of
 from sansheng.errors import DataError
 from sansheng.events import Event, Observer, ignore
-from sansheng.metrics.scores import score_privacy
+from sansheng.metrics.image import SMALLEST
+from sansheng.metrics.scores import FEWEST, score_privacy
 from sansheng.model import Sampling
 from sansheng.plan import Source, parse_budget, read_data
 from sansheng.presets import has_preset
@@ -32,7 +33,7 @@ from sansheng.recipe import count_parameters
 from sansheng.report import Page, render
 from sansheng.run import BOUNDED, Run, load, train
 from sansheng.run import resume as resume_run
-from sansheng.score import Extractor, Scorer, counted_text, fit_scorer, independent_columns, require_enough
+from sansheng.score import Extractor, Scorer, counted_text, fit_scorer, independent_columns
 
 FAMILY_NAMES = ("vae", "gan", "diffusion", "flow")
 SAMPLES = 2000
@@ -102,7 +103,7 @@ def compare(
     devices.choose(device, precision)
     data = read_data(source, kind, condition, observe, alpha=alpha, types=types, query=query, options=options)
     n = samples or min(SAMPLES, len(data.test))
-    require_enough(data, n, own=features is None)
+    _require_enough(data, n, own=features is None)
     folder = _folder(out, data.name, force, resume)
     how: dict[str, Any] = {"parameters": parameters, "device": device, "precision": precision, "observe": observe}
     how["rules"] = tuple(rules)
@@ -140,6 +141,17 @@ def _asked_of(data: Data) -> dict[str, Any]:
         "--query": data.query,
         **{f"--{name.replace('_', '-')}": value for name, value in data.options.items()},
     }
+
+
+def _require_enough(data: Data, n: int, *, own: bool) -> None:
+    """Before anything is trained: enough examples to score, and for features of our `own` pictures that have some."""
+    sides = data.codec.space.positions
+    if own and data.kind == "image" and min(sides) < SMALLEST:
+        found = " x ".join(map(str, sides))
+        raise ValueError(f"pictures are compared from {SMALLEST} x {SMALLEST} pixels on, and these are {found}")
+    if min(n, len(data.train), len(data.test)) < FEWEST:
+        found = f"{len(data.train)} examples to train on, {len(data.test)} held out and {n} samples"
+        raise DataError(f"{data.name}: {found} are too few to score; {FEWEST} of each are the least, hundreds better")
 
 
 def _write(folder: Path, data: Data, entries: Sequence[Entry], page: Page) -> None:

@@ -29,13 +29,13 @@ from sansheng.events import Event, Observer, ignore
 from sansheng.health import examine
 from sansheng.loop import State, derive_seed
 from sansheng.loop import train as take_steps
-from sansheng.metrics import Score, score_privacy
+from sansheng.metrics import FEWEST, Score, score_privacy
 from sansheng.model import Batch, GenerativeModel, HasLikelihood, HasVariationalBound, Sampling
 from sansheng.pace import Pace, Threads
 from sansheng.plan import Source, extend, parse_budget, plan, reopen
 from sansheng.recipe import Recipe, build, count_parameters
 from sansheng.rules import obey, read_rules
-from sansheng.score import Extractor, Scorer, fit_scorer, require_enough
+from sansheng.score import Extractor, Scorer, fit_scorer
 from sansheng.session import Interrupted, Session, TrainingFailed
 from sansheng.where import Where, as_mapping, steering_clauses
 
@@ -190,7 +190,8 @@ class Run:
         or CLIP, in place of our own. Raises DataError if the data has changed.
         """
         data = self.open_data(source, observe=observe)
-        require_enough(data, n, own=features is None)
+        if n < FEWEST:
+            raise ValueError(f"{n} samples are too few to score; {FEWEST} are the least")
         observe(Event("phase", "preparing the scores"))
         scorer = fit_scorer(data.for_scores(), seed=self.recipe.data.split_seed, features=features)
         observe(Event("phase", f"drawing {n:,} samples"))

@@ -18,7 +18,6 @@ from sansheng.codecs.base import CountsCharacters, Records
 from sansheng.codecs.text import TextCodec
 from sansheng.codecs.text_file import EACH
 from sansheng.data import Data
-from sansheng.errors import DataError
 from sansheng.metrics import Score, score_features, score_usefulness
 from sansheng.metrics.bootstrap import Interval, subsample_interval
 from sansheng.metrics.checks import subsample
@@ -26,12 +25,11 @@ from sansheng.metrics.classes import ClassDistance, class_distances
 from sansheng.metrics.distances import frechet
 from sansheng.metrics.extrapolation import frechet_debiased
 from sansheng.metrics.health import lost_classes
-from sansheng.metrics.image import SMALLEST
 from sansheng.metrics.memory import ClosestPairs, closest_pairs
 from sansheng.metrics.ngram_model import NGramModel
 from sansheng.metrics.privacy import Attacks, Findings
 from sansheng.metrics.score import score as make_score
-from sansheng.metrics.scores import FEWEST, LIMIT
+from sansheng.metrics.scores import LIMIT
 from sansheng.metrics.usefulness import choose_target
 from sansheng.score_kinds import (
     EXTRAS,
@@ -195,17 +193,6 @@ def fit_scorer(data: Data, *, seed: int, features: Extractor | None = None) -> S
     rows, target = compared(data, data.train_records.values), next(iter(data.condition), None)
     attacks = Attacks(rows, compared(data, data.test_records.values), seed=seed)
     return replace(scorer, attacks=attacks, target=choose_target(rows, target))
-
-
-def require_enough(data: Data, n: int, *, own: bool) -> None:
-    """Before anything is trained: enough examples to score, and for features of our `own` pictures that have some."""
-    sides = data.codec.space.positions
-    if own and data.kind == "image" and min(sides) < SMALLEST:
-        found = " x ".join(map(str, sides))
-        raise ValueError(f"pictures are compared from {SMALLEST} x {SMALLEST} pixels on, and these are {found}")
-    if min(n, len(data.train), len(data.test)) < FEWEST:
-        found = f"{len(data.train)} examples to train on, {len(data.test)} held out and {n} samples"
-        raise DataError(f"{data.name}: {found} are too few to score; {FEWEST} of each are the least, hundreds better")
 
 
 def independent_columns(records: Records, generator: np.random.Generator) -> Records | None:

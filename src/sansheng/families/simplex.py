@@ -125,7 +125,7 @@ class SimplexFlow(GenerativeModel):
         self, x: Tensor, r: Float[Tensor, " B"], generator: torch.Generator, told: Tensor | None = None
     ) -> Bool[Tensor, "B C *P"]:
         """The candidates at r: the true one, and each other with probability e^−r, where it is not told."""
-        left = _even(x.shape, generator) < (-r).exp().view(-1, *[1] * (x.ndim - 1))
+        left = _even(x.shape, generator, x.device) < (-r).exp().view(-1, *[1] * (x.ndim - 1))
         return (left if told is None else left & ~told).scatter_(1, numbered(x)[:, None], True)
 
     def _logits(self, left: Tensor, r: Float[Tensor, " B"], condition: Tensor | None) -> Tensor:
@@ -144,8 +144,8 @@ class SimplexFlow(GenerativeModel):
         generator: torch.Generator,
     ) -> Tensor:
         steps, fresh = self._steps(settings), self._checked(settings.sampler or self.default.sampler) == "ancestral"
-        shape = torch.Size((n, *self.space.shape))
-        lead = -_even(shape, generator).log()
+        shape, device = torch.Size((n, *self.space.shape)), self.log_share.device
+        lead = -_even(shape, generator, device).log()
         left = torch.ones_like(lead, dtype=torch.bool)
         if settings.known is not None:
             left = self._tell(left, settings)
@@ -153,7 +153,7 @@ class SimplexFlow(GenerativeModel):
         for step in range(steps - 1):
             share = self._share(left, step * width, condition, settings)
             if fresh:
-                kept = left & (_even(shape, generator) < math.exp(-width))
+                kept = left & (_even(shape, generator, device) < math.exp(-width))
                 left = kept.scatter_(1, _drawn(share, generator), True)
             else:
                 left, lead = _flow(left, lead, share, width)
@@ -191,10 +191,10 @@ class SimplexFlow(GenerativeModel):
         return sampler
 
 
-def _even(shape: torch.Size, generator: torch.Generator) -> Float[Tensor, "B C *P"]:
+def _even(shape: torch.Size, generator: torch.Generator, device: torch.device) -> Float[Tensor, "B C *P"]:
     """Numbers in (0, 1], the levels of a position side by side in memory, as the network reads and writes them: of
     thousands of levels anything else takes twice the time."""
-    apart = torch.rand((shape[0], *shape[2:], shape[1]), generator=generator, device=generator.device)
+    apart = torch.rand((shape[0], *shape[2:], shape[1]), generator=generator, device=device)
     return (1 - apart).movedim(-1, 1)
 
 

@@ -14,10 +14,11 @@ health      active units, lost classes
 """
 
 from sansheng.metrics.score import Score, pool_scores
-from sansheng.metrics.scores import score_features, score_privacy, score_table, score_text, score_usefulness
+from sansheng.metrics.scores import FEWEST, score_features, score_privacy, score_table, score_text, score_usefulness
 from sansheng.metrics.series_scores import score_series
 
 __all__ = [
+    "FEWEST",
     "Score",
     "pool_scores",
     "score_features",
