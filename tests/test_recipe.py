@@ -226,6 +226,7 @@ def test_a_flow_that_was_saved_before_there_were_two_paths_is_straight() -> None
     [
         ("flow", "time_mean", "time_mean is not a setting of path=simplex"),
         ("diffusion", "noise_std", "noise_std is not a setting of path=masked"),
+        ("diffusion", "guidance", "guidance is not a setting of path=masked"),
     ],
 )
 def test_settings_of_another_path_are_refused(family: str, name: str, said: str) -> None:

@@ -46,7 +46,7 @@ MASKED = "masked"
 STRAIGHT, SIMPLEX = "straight", "simplex"
 """The paths of a flow: from noise, and of symbols between the corners that stand for them."""
 NOT_OF = {
-    MASKED: ("noise_mean", "noise_std", "sampler", "levels", "known_share", "drift", "linear"),
+    MASKED: ("noise_mean", "noise_std", "sampler", "levels", "known_share", "drift", "linear", "guidance"),
     SIMPLEX: ("time_mean", "time_std", "drift", "linear"),
 }
 """Settings of other paths, which these have no use for."""
