@@ -219,9 +219,9 @@ def fit_judges(data: Data, first: Classifier | None, seed: int) -> dict[str, Jud
 
     Labels that are given are judged, and of recordings others too that can be told, such as who speaks.
     """
-    found: dict[str, Teller] = {} if first is None else {label_of(data): first}
     if data.kind not in TELLERS:
         return {}
+    found: dict[str, Teller] = {} if first is None else {label_of(data): first}
     fit = TELLERS[data.kind](data, seed)
     for name in labels_of(data):
         if name in found or len(found) == MOST_JUDGED:

@@ -64,7 +64,7 @@ def as_mapping(where: Where) -> Mapping[str, Any]:
         if not (name and equals):
             raise ValueError(f"--where needs NAME=VALUE, not {text!r}")
         if name[-1] in "<>!":
-            raise ValueError(f"--where {text!r}: of columns of tables alone; a label is given by its value, NAME=VALUE")
+            raise ValueError(f"--where {text!r}: comparisons are for tables; a label is given by its value, NAME=VALUE")
         if name in pairs:
             raise ValueError(f"--where {name} is given twice: {pairs[name]!r} and {value!r}")
         pairs[name] = value

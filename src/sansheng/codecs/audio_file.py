@@ -109,14 +109,9 @@ def read(path: Path, reading: Reading | None = None) -> Source:
     }
     notes = [*shelf.notes, *said, *_remarks([heads[name] for name in facts.names], layout, facts)]
     if again:
-        anew = (
-            ""
-            if kept.get("test") or not splits.get("test")
-            else "; none of the test split is left, so some are split off"
-        )
-        notes.append(
-            f"{counted(len(again), 'recording')} left out, being another once more: held-out ones would leak{anew}"
-        )
+        many = f"{counted(len(again), 'recording')} left out, being another once more: held-out ones would leak"
+        gone = bool(splits.get("test")) and not kept["test"]
+        notes.append(many + ("; none of the test split is left, so some are split off" if gone else ""))
     return Source(records["train"], records.get("test"), [*notes, *_passed_over(shelf, broken)])
 
 

@@ -28,6 +28,7 @@ from sansheng.space import Category, Space, numbered
 
 SAMPLERS = ("ancestral", "euler")
 SLOWEST = 1e-6
+"""Of the rates at which candidates go, so that no cost is without bound."""
 ENDS = 10
 """Draws of r to each draw of the end."""
 BEYOND = 2.0
